@@ -1,0 +1,107 @@
+"""One frozen Settings: defaults, then the environment (AGGREGATOR_*), then flags."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "AGGREGATOR_"
+DAY = 86_400
+
+
+class SettingsError(ValueError):
+    """A setting that can't be used; its text says which, where it came from and what to do."""
+
+
+class Settings(BaseSettings):
+    """Every setting of the program. The field descriptions are the help texts and the README's table."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    database: str = Field(
+        "sqlite:///aggregator.db", description="where everything is kept, as an SQLAlchemy URL"
+    )
+    opml: Path = Field(Path("feeds.opml"), description="the list of feeds")
+    interval: int = Field(1800, ge=1, description="seconds between two polls of a feed of unknown rhythm")
+    min_interval: int = Field(600, ge=0, description="a feed is never asked more often than this (seconds)")
+    max_interval: int = Field(DAY, ge=1, description="a feed is asked at least this often (seconds)")
+    host_connections: int = Field(
+        2, ge=1, le=1000, description="connections at once to one registrable domain"
+    )
+    host_delay: float = Field(1.0, ge=0, description="seconds between two starts at one registrable domain")
+    fetch_timeout: float = Field(30.0, gt=0, description="seconds that a fetch may take in all")
+    window_days: float = Field(
+        3.0, gt=0, le=366, description="entries further apart than this are never grouped"
+    )
+    allow_addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="addresses or networks, comma-separated, that may be fetched although not global"
+    )
+    host: str = Field("127.0.0.1", description="address that the web page listens on")
+    port: int = Field(8000, ge=0, le=65535, description="port that the web page listens on")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least severe log line"
+    )
+    user_agent_contact: str = Field(
+        "", max_length=200, description="address or page where publishers reach you, sent in User-Agent"
+    )
+
+    @field_validator("allow_addresses", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("database")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+            raise ValueError("give a URL such as sqlite:///aggregator.db or postgresql://user@host/name")
+        return value
+
+    @field_validator("user_agent_contact")
+    @classmethod
+    def _one_header_line(cls, value: str) -> str:
+        if not value.isprintable() or not value.isascii():
+            raise ValueError("give printable ASCII characters only: it is sent in a header")
+        return value
+
+    @model_validator(mode="after")
+    def _intervals_in_order(self) -> Settings:
+        if not self.min_interval <= self.max_interval:
+            raise ValueError(
+                f"MIN_INTERVAL ({self.min_interval}) is above MAX_INTERVAL ({self.max_interval}): lower one or raise the other"
+            )
+        return self
+
+
+def load_settings(flags: dict[str, Any]) -> Settings:
+    """The settings in force: `flags` (None = not given) over the environment over the defaults.
+
+    Raises SettingsError with one line per wrong setting.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(problem, given) for problem in error.errors())) from None
+
+
+def _explain(problem: Any, given: dict[str, Any]) -> str:
+    reason = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return f"settings: {reason}"
+    name = str(problem["loc"][0])
+    place = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
+    value = given.get(name, os.environ.get(f"{PREFIX}{name.upper()}", problem.get("input")))
+    return f"{place}={value}: {reason}"

@@ -1,0 +1,387 @@
+"""Every value that crosses from one room to another: frozen, slotted, with no behaviour beyond derivation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+FeedId = NewType("FeedId", int)
+EntryId = NewType("EntryId", int)
+EventId = NewType("EventId", int)
+
+
+# ---- the list of feeds ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One feed as the operator lists it. `category` is a path: nested outlines joined by "/"."""
+
+    url: str
+    title: str
+    category: str
+    site_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedList:
+    """What an OPML file holds: the usable feeds, each URL once, and one sentence per line that is not usable."""
+
+    title: str
+    feeds: tuple[Feed, ...]
+    warnings: tuple[str, ...]
+
+
+class FeedHealth(StrEnum):
+    """The state column of `v1_feed`."""
+
+    OK = "ok"
+    FAILING = "failing"
+    SILENT = "silent"
+    GONE = "gone"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """All that the program remembers of a feed between two polls.
+
+    `etag` and `last_modified` are the server's own bytes, decoded as Latin-1 ("" = none). `interval` is the
+    seconds between polls that the feed's own rhythm asks for. `failures` counts failed polls in a row.
+    """
+
+    id: FeedId
+    url: str
+    title: str
+    category: str
+    lang: str
+    health: FeedHealth
+    etag: str
+    last_modified: str
+    body_hash: str
+    interval: int
+    failures: int
+    problem: str
+    next_poll_at: datetime
+    last_polled_at: datetime | None
+    last_success_at: datetime | None
+    moved_to: str
+
+
+# ---- fetching ------------------------------------------------------------------------------------
+
+
+class FailureKind(StrEnum):
+    """Why a poll brought nothing; the schedule backs off by it."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    HTTP = "http"
+    GONE = "gone"
+    THROTTLED = "throttled"
+    FORBIDDEN_ADDRESS = "forbidden_address"
+    BAD_URL = "bad_url"
+    TOO_LARGE = "too_large"
+    BROKEN_BODY = "broken_body"
+    NOT_A_FEED = "not_a_feed"
+    PARSER = "parser"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A complete body (content coding removed) with the headers that matter later.
+
+    `url` is where the body came from after redirects; `moved_to` the target of a permanent redirect of the
+    first hops, "" without one. `max_age` is the freshness in seconds that is left (RFC 9111), None if unstated.
+    """
+
+    url: str
+    status: int
+    body: bytes
+    content_type: str
+    content_location: str
+    etag: str
+    last_modified: str
+    max_age: int | None
+    moved_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """A 304: the validators to keep and the freshness it stated."""
+
+    etag: str
+    last_modified: str
+    max_age: int | None
+    moved_to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An expected failure: `detail` is a plain sentence for the operator, `retry_after` seconds if stated."""
+
+    kind: FailureKind
+    detail: str
+    retry_after: int | None = None
+
+
+FetchResult = Fetched | NotModified | Failed
+
+
+# ---- parsing and normalising ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedEntry:
+    """One item as the feed gave it, "" where it gave nothing; markup untouched.
+
+    `title`, `summary` and `content` may be HTML or plain text as `*_is_html` says. `base` is the URL against
+    which the item's relative links resolve (xml:base, Content-Location, or the feed's own). `published` is in
+    UTC; None if absent or unreadable. `source` is the outlet that an aggregating feed names for the item.
+    """
+
+    guid: str
+    link: str
+    title: str
+    title_is_html: bool
+    summary: str
+    summary_is_html: bool
+    content: str
+    content_is_html: bool
+    base: str
+    author: str
+    lang: str
+    source: str
+    published: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFeed:
+    """A feed document: its own description and its items in document order.
+
+    `ttl` is the number of seconds between polls that the feed asks for (RSS ttl, sy:updatePeriod), None if unstated.
+    """
+
+    title: str
+    site_url: str
+    lang: str
+    ttl: int | None
+    entries: tuple[ParsedEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedItem:
+    """A related item that the source stuck to the end of its text.
+
+    `teaser` is the truncated form (at most 60 characters), `text` the whole text if the source carried it
+    (else ""). `start_key` finds the item by how its text starts, 0 if it is too short to be told.
+    """
+
+    text: str
+    teaser: str
+    url: str
+    start_key: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One clean item.
+
+    `identity` is what makes it the same item at the next poll within its feed. `text` is plain, one paragraph a
+    line, without the trailing related items (they are in `listed`). `summary` is plain and at most 300 characters.
+    `html` is sanitised. `url` is as given but absolute; `canonical_url` without tracking. `published_at` is UTC and
+    always set: `date_guessed` says that it is the time of fetching. `content_hash` changes when a reader would see
+    a change. `text_key` and `title_key` find the item from a teaser (see teaser.start_key), 0 = none.
+    `truncated` says that the source cut the text short.
+    """
+
+    identity: str
+    guid: str
+    url: str
+    canonical_url: str
+    title: str
+    summary: str
+    text: str
+    html: str
+    lang: str
+    author: str
+    source: str
+    published_at: datetime
+    date_guessed: bool
+    truncated: bool
+    content_hash: str
+    text_key: int
+    title_key: int
+    listed: tuple[ListedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NormalisedFeed:
+    """What leaves the parsing process: the feed's own description and its entries, each identity once."""
+
+    title: str
+    site_url: str
+    lang: str
+    ttl: int | None
+    entries: tuple[Entry, ...]
+
+
+# ---- polling: what to write ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KnownEntry:
+    """What the store already holds of an item of this feed."""
+
+    id: EntryId
+    identity: str
+    canonical_url: str
+    title: str
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What the clusterer compares instead of texts; a pure function of the entry, stored beside it.
+
+    `minhash`: 128 uint32, little-endian (datasketch affine32 over word 1- and 2-grams of title + lead).
+    `title`, `lead`, `body`: token ids in order of appearance, uint32 little-endian; `lead` is the summary and the
+    text up to about 60 tokens, `body` the first 64 tokens of the text alone.
+    `title_marks`, `lead_marks`: one byte per token of `title` and `lead`: rarity and kind (see cluster.signature).
+    `scheme` names the way all this was computed; signatures of two schemes are never compared.
+    """
+
+    scheme: int
+    minhash: bytes
+    title: bytes
+    title_marks: bytes
+    lead: bytes
+    lead_marks: bytes
+    body: bytes
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A known entry whose content changed; `entry` replaces it, the old content becomes a version."""
+
+    id: EntryId
+    entry: Entry
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """An entry that came back under another identity: `identity` from now on means `id`."""
+
+    id: EntryId
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class PollOutcome:
+    """Everything that one poll writes, in one transaction. `seen` counts the items in the document."""
+
+    state: FeedState
+    seen: int
+    new: tuple[tuple[Entry, Signature], ...]
+    edits: tuple[Edit, ...]
+    aliases: tuple[Alias, ...]
+    failure: Failed | None
+    unchanged: bool
+
+
+# ---- clustering ----------------------------------------------------------------------------------
+
+
+class Relation(StrEnum):
+    """How an entry relates to the canonical entry of its event."""
+
+    CANONICAL = "canonical"
+    COPY = "copy"
+    UPDATE = "update"
+    SAME_EVENT = "same_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An entry as the clusterer sees it. `at` is the entry's own time (published, else first seen), UTC.
+
+    `source_key` tells outlets apart (lower-case outlet name; "" = unknown, equal to no other).
+    """
+
+    id: EntryId
+    feed_id: FeedId
+    source_key: str
+    lang: str
+    at: datetime
+    event_id: EventId | None
+    signature: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A scored pair of entries, `a` < `b`. `score` is the probability that both tell the same event.
+
+    `is_copy`: the texts are the same item (or one is the truncated start of the other).
+    """
+
+    a: EntryId
+    b: EntryId
+    score: float
+    is_copy: bool
+
+
+class ChangeKind(StrEnum):
+    """The kind column of `v1_change`."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    MERGED = "merged"
+    SPLIT = "split"
+
+
+class TeaserKind(StrEnum):
+    """The kind column of `v1_teaser`."""
+
+    COVERAGE = "coverage"
+    RELATED = "related"
+
+
+@dataclass(frozen=True, slots=True)
+class Teaser:
+    """One truncated item beside an event. `full_text` is set when the record itself carried the whole text."""
+
+    kind: TeaserKind
+    text: str
+    full_text: str
+    title: str
+    url: str
+    source: str
+    published_at: datetime | None
+    entry_id: EntryId | None
+    related_event_id: EventId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An entry of an event as the choice of the canonical record and of the teasers sees it."""
+
+    id: EntryId
+    feed_id: FeedId
+    feed_url: str
+    identity: str
+    url: str
+    title: str
+    summary: str
+    text: str
+    lang: str
+    source: str
+    published_at: datetime
+    first_seen_at: datetime
+    date_guessed: bool
+    truncated: bool
