@@ -80,7 +80,8 @@ class Settings(BaseSettings):
     def _intervals_in_order(self) -> Settings:
         if not self.min_interval <= self.max_interval:
             raise ValueError(
-                f"MIN_INTERVAL ({self.min_interval}) is above MAX_INTERVAL ({self.max_interval}): lower one or raise the other"
+                f"MIN_INTERVAL ({self.min_interval}) is above MAX_INTERVAL ({self.max_interval}): "
+                "lower the first or raise the second"
             )
         return self
 

@@ -27,7 +27,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class FeedList:
-    """What an OPML file holds: the usable feeds, each URL once, and one sentence per line that is not usable."""
+    """What an OPML file holds: the usable feeds, each URL once, and a sentence per outline that is not usable."""
 
     title: str
     feeds: tuple[Feed, ...]
@@ -95,8 +95,8 @@ class FailureKind(StrEnum):
 class Fetched:
     """A complete body (content coding removed) with the headers that matter later.
 
-    `url` is where the body came from after redirects; `moved_to` the target of a permanent redirect of the
-    first hops, "" without one. `max_age` is the freshness in seconds that is left (RFC 9111), None if unstated.
+    `url` is where the body came from after redirects; `moved_to` the target of the permanent redirects that
+    come first, "" without one. `max_age`: seconds of freshness left (RFC 9111), None if unstated.
     """
 
     url: str
@@ -163,7 +163,7 @@ class ParsedEntry:
 class ParsedFeed:
     """A feed document: its own description and its items in document order.
 
-    `ttl` is the number of seconds between polls that the feed asks for (RSS ttl, sy:updatePeriod), None if unstated.
+    `ttl`: seconds between polls that the feed asks for (RSS ttl, sy:updatePeriod), None if unstated.
     """
 
     title: str
@@ -191,12 +191,12 @@ class ListedItem:
 class Entry:
     """One clean item.
 
-    `identity` is what makes it the same item at the next poll within its feed. `text` is plain, one paragraph a
-    line, without the trailing related items (they are in `listed`). `summary` is plain and at most 300 characters.
-    `html` is sanitised. `url` is as given but absolute; `canonical_url` without tracking. `published_at` is UTC and
-    always set: `date_guessed` says that it is the time of fetching. `content_hash` changes when a reader would see
-    a change. `text_key` and `title_key` find the item from a teaser (see teaser.start_key), 0 = none.
-    `truncated` says that the source cut the text short.
+    `identity` is what makes it the same item at the next poll within its feed. `text` is plain, one paragraph
+    a line, without the trailing related items (they are in `listed`). `summary` is plain, at most 300
+    characters. `html` is sanitised. `url` is as given but absolute; `canonical_url` without tracking.
+    `published_at` is UTC and always set: `date_guessed` says that it is the time of fetching. `content_hash`
+    changes when a reader would see a change. `text_key` and `title_key` find the item from a teaser (see
+    teaser.start_key), 0 = none. `truncated` says that the source cut the text short.
     """
 
     identity: str
@@ -249,9 +249,9 @@ class Signature:
     """What the clusterer compares instead of texts; a pure function of the entry, stored beside it.
 
     `minhash`: 128 uint32, little-endian (datasketch affine32 over word 1- and 2-grams of title + lead).
-    `title`, `lead`, `body`: token ids in order of appearance, uint32 little-endian; `lead` is the summary and the
-    text up to about 60 tokens, `body` the first 64 tokens of the text alone.
-    `title_marks`, `lead_marks`: one byte per token of `title` and `lead`: rarity and kind (see cluster.signature).
+    `title`, `lead`, `body`: token ids in order of appearance, uint32 little-endian; `lead` is the summary and
+    the text up to about 60 tokens, `body` the first 64 tokens of the text alone.
+    `title_marks`, `lead_marks`: one byte per token: rarity and kind (see cluster.signature).
     `scheme` names the way all this was computed; signatures of two schemes are never compared.
     """
 
@@ -354,7 +354,7 @@ class TeaserKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Teaser:
-    """One truncated item beside an event. `full_text` is set when the record itself carried the whole text."""
+    """One truncated item beside an event. `full_text` is set when the record itself carried the text."""
 
     kind: TeaserKind
     text: str
