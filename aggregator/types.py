@@ -27,7 +27,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class FeedList:
-    """What an OPML file holds: the usable feeds, each URL once, and a sentence per outline that is not usable."""
+    """What an OPML file holds: the usable feeds, each URL once, and a sentence per outline left out."""
 
     title: str
     feeds: tuple[Feed, ...]
