@@ -50,6 +50,7 @@ class FeedState:
 
     `etag` and `last_modified` are the server's own bytes, decoded as Latin-1 ("" = none). `interval` is the
     seconds between polls that the feed's own rhythm asks for. `failures` counts failed polls in a row.
+    `retry_at` is the time before which the server asked not to be asked again (Retry-After).
     """
 
     id: FeedId
@@ -68,6 +69,7 @@ class FeedState:
     last_polled_at: datetime | None
     last_success_at: datetime | None
     moved_to: str
+    retry_at: datetime | None
 
 
 # ---- fetching ------------------------------------------------------------------------------------

@@ -1,0 +1,186 @@
+"""Entries as polls bring them: what is known already, and the writing of one poll in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy.engine import Connection
+
+from aggregator.store.dialect import insert_new
+from aggregator.store.feeds import write_state
+from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
+from aggregator.types import Edit, Entry, EntryId, FeedId, KnownEntry, PollOutcome, Signature
+
+Value = TypeVar("Value")
+
+CHUNK = 500
+"""Values in one statement: SQLite takes at most 32,766 parameters, and an entry has two dozen."""
+
+
+def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
+    """The values in lists of at most CHUNK, for statements that name each of them."""
+    every = list(values)
+    return (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
+
+
+def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> list[tuple[str, KnownEntry]]:
+    """What the feed's stored entries answer to: (identity or alias, entry), also for those of equal URL.
+
+    Covers every stored entry of the feed that has the identity, an alias or the canonical URL of one of `entries`.
+    """
+    columns = (ENTRY.c.id, ENTRY.c.identity, ENTRY.c.canonical_url, ENTRY.c.title, ENTRY.c.content_hash)
+    mine = select(ENTRY.c.identity.label("name"), *columns).where(ENTRY.c.feed_id == feed_id)
+    aliased = select(ALIAS.c.identity.label("name"), *columns).join(ENTRY, ENTRY.c.id == ALIAS.c.entry_id)
+    found: list[tuple[str, KnownEntry]] = []
+    for part in chunks(entries):
+        names = [entry.identity for entry in part]
+        urls = [entry.canonical_url for entry in part if entry.canonical_url]
+        for query in (
+            mine.where(ENTRY.c.identity.in_(names)),
+            mine.where(ENTRY.c.canonical_url.in_(urls)),
+            aliased.where(ALIAS.c.feed_id == feed_id, ALIAS.c.identity.in_(names)),
+        ):
+            found.extend(
+                (
+                    row.name,
+                    KnownEntry(EntryId(row.id), row.identity, row.canonical_url, row.title, row.content_hash),
+                )
+                for row in db.execute(query)
+            )
+    return found
+
+
+def save_poll(db: Connection, outcome: PollOutcome, now: datetime) -> int:
+    """How many entries were new: writes everything a poll brought, validators included.
+
+    To be called in one write transaction. Writing the same outcome twice changes nothing the second time.
+    """
+    new = add_entries(db, outcome.state.id, outcome.new, now)
+    for edit in outcome.edits:
+        _write_edit(db, edit, now)
+    if outcome.aliases:
+        rows = [
+            {"feed_id": outcome.state.id, "identity": alias.identity, "entry_id": alias.id}
+            for alias in outcome.aliases
+        ]
+        db.execute(insert_new(db, ALIAS), rows)
+    write_state(db, outcome.state)
+    return new
+
+
+def add_entries(
+    db: Connection, feed_id: FeedId, signed: Sequence[tuple[Entry, Signature]], now: datetime
+) -> int:
+    """How many of these entries were new to the feed; they wait for the clusterer (`pending`)."""
+    new = 0
+    for part in chunks(signed):
+        rows = [
+            _entry_values(entry) | {"feed_id": feed_id, "first_seen_at": now, "pending": True, "relation": ""}
+            for entry, _ in part
+        ]
+        stored = insert_new(db, ENTRY).returning(ENTRY.c.id, ENTRY.c.identity)
+        numbers = {row.identity: EntryId(row.id) for row in db.execute(stored, rows)}
+        new += len(numbers)
+        fresh = [
+            (numbers[entry.identity], entry, signature)
+            for entry, signature in part
+            if entry.identity in numbers
+        ]
+        if fresh:
+            db.execute(
+                insert(SIGNATURE), [_signature_values(number, e, signed) for number, e, signed in fresh]
+            )
+        listed = [row for number, entry, _ in fresh for row in _listed_values(number, entry)]
+        if listed:
+            db.execute(insert(LISTED), listed)
+    return new
+
+
+def _write_edit(db: Connection, edit: Edit, now: datetime) -> None:
+    entry, number = edit.entry, edit.id
+    old = select(
+        ENTRY.c.id,
+        ENTRY.c.title,
+        ENTRY.c.summary,
+        ENTRY.c.text,
+        ENTRY.c.content_hash,
+        literal(now, VERSION.c.replaced_at.type),
+    ).where(ENTRY.c.id == number)
+    db.execute(
+        insert(VERSION).from_select(
+            ["entry_id", "title", "summary", "text", "content_hash", "replaced_at"], old
+        )
+    )
+    values = _entry_values(entry)
+    # The item stays the item it was: its first identity and, unless it had none, its first date.
+    del values["identity"], values["guid"]
+    date = {name: values.pop(name) for name in ("published_at", "date_guessed")}
+    db.execute(update(ENTRY).where(ENTRY.c.id == number).values(**values, pending=True))
+    if not entry.date_guessed:
+        db.execute(update(ENTRY).where(ENTRY.c.id == number, ENTRY.c.date_guessed).values(**date))
+    at = db.execute(select(ENTRY.c.published_at).where(ENTRY.c.id == number)).scalar_one()
+    signature = _signature_values(number, entry, edit.signature) | {"at": at}
+    db.execute(update(SIGNATURE).where(SIGNATURE.c.entry_id == number).values(**signature))
+    db.execute(delete(LISTED).where(LISTED.c.entry_id == number))
+    listed = _listed_values(number, entry)
+    if listed:
+        db.execute(insert(LISTED), listed)
+
+
+def _entry_values(entry: Entry) -> dict[str, Any]:
+    return {
+        "identity": entry.identity,
+        "guid": entry.guid,
+        "url": entry.url,
+        "canonical_url": entry.canonical_url,
+        "title": entry.title,
+        "summary": entry.summary,
+        "text": entry.text,
+        "html": entry.html,
+        "lang": entry.lang,
+        "author": entry.author,
+        "source": entry.source,
+        "published_at": entry.published_at,
+        "date_guessed": entry.date_guessed,
+        "truncated": entry.truncated,
+        "content_hash": entry.content_hash,
+        "text_key": entry.text_key,
+        "title_key": entry.title_key,
+    }
+
+
+def _signature_values(number: EntryId, entry: Entry, signature: Signature) -> dict[str, Any]:
+    return {
+        "entry_id": number,
+        "at": entry.published_at,
+        "scheme": signature.scheme,
+        "minhash": signature.minhash,
+        "title": signature.title,
+        "title_marks": signature.title_marks,
+        "lead": signature.lead,
+        "lead_marks": signature.lead_marks,
+        "body": signature.body,
+        "truncated": signature.truncated,
+    }
+
+
+def _listed_values(number: EntryId, entry: Entry) -> list[dict[str, Any]]:
+    return [
+        {
+            "entry_id": number,
+            "position": position,
+            "text": item.text,
+            "teaser": item.teaser,
+            "url": item.url,
+            "start_key": item.start_key,
+        }
+        for position, item in enumerate(entry.listed)
+    ]
+
+
+def count_pending(db: Connection) -> int:
+    """How many entries wait for the clusterer."""
+    return int(db.execute(select(func.count()).select_from(ENTRY).where(ENTRY.c.pending)).scalar_one())

@@ -1,0 +1,388 @@
+"""Entries as the clusterer sees them, and the writing of its decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row as ResultRow
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.engine import Connection
+
+from aggregator.store.entries import chunks
+from aggregator.store.tables import CHANGE, ENTRY, EVENT, FEED, LINK, LISTED, SIGNATURE, TEASER, VERSION
+from aggregator.types import (
+    ChangeKind,
+    EntryId,
+    EventId,
+    FeedId,
+    Link,
+    ListedItem,
+    Member,
+    Relation,
+    Signature,
+    Signed,
+    Teaser,
+    TeaserKind,
+)
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _signed_query() -> Select[Any]:
+    return select(SIGNATURE, ENTRY.c.feed_id, ENTRY.c.source, ENTRY.c.lang, ENTRY.c.event_id).join(
+        ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id
+    )
+
+
+def _signed(row: ResultRow[Any]) -> Signed:
+    signature = Signature(
+        scheme=row.scheme,
+        minhash=row.minhash,
+        title=row.title,
+        title_marks=row.title_marks,
+        lead=row.lead,
+        lead_marks=row.lead_marks,
+        body=row.body,
+        truncated=row.truncated,
+    )
+    return Signed(
+        id=EntryId(row.entry_id),
+        feed_id=FeedId(row.feed_id),
+        source_key=row.source.casefold(),
+        lang=row.lang,
+        at=row.at,
+        event_id=None if row.event_id is None else EventId(row.event_id),
+        signature=signature,
+    )
+
+
+def pending_entries(db: Connection, limit: int) -> list[Signed]:
+    """The entries that wait longest for the clusterer, in order of their number."""
+    query = _signed_query().where(ENTRY.c.pending).order_by(ENTRY.c.id).limit(limit)
+    return [_signed(row) for row in db.execute(query)]
+
+
+def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
+    """These entries, in no particular order."""
+    return [
+        _signed(row)
+        for part in chunks(entries)
+        for row in db.execute(_signed_query().where(SIGNATURE.c.entry_id.in_(part)))
+    ]
+
+
+def settled_on(db: Connection, day: int, scheme: int) -> list[Signed]:
+    """The entries of one day (days since 1970-01-01 UTC) that the clusterer has seen, signed by `scheme`."""
+    start = EPOCH + timedelta(days=day)
+    query = _signed_query().where(
+        SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1), SIGNATURE.c.scheme == scheme
+    )
+    return [_signed(row) for row in db.execute(query.where(~ENTRY.c.pending))]
+
+
+def links_of(db: Connection, entries: Iterable[EntryId]) -> set[Link]:
+    """Every stored pair that one of the entries is part of."""
+    return {
+        Link(EntryId(row.a), EntryId(row.b), row.score, row.is_copy)
+        for part in chunks(entries)
+        for row in db.execute(select(LINK).where(or_(LINK.c.a.in_(part), LINK.c.b.in_(part))))
+    }
+
+
+def events_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, EventId]:
+    """The event of each of these entries that has one."""
+    return {
+        EntryId(row.id): EventId(row.event_id)
+        for part in chunks(entries)
+        for row in db.execute(
+            select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.id.in_(part), ENTRY.c.event_id.is_not(None))
+        )
+    }
+
+
+def entries_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, EventId]:
+    """All entries of these events."""
+    return {
+        EntryId(row.id): EventId(row.event_id)
+        for part in chunks(events)
+        for row in db.execute(select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.in_(part)))
+    }
+
+
+def replace_links(db: Connection, entries: Collection[EntryId], links: Iterable[Link]) -> None:
+    """The stored pairs of `entries` become `links`."""
+    for part in chunks(entries):
+        db.execute(delete(LINK).where(or_(LINK.c.a.in_(part), LINK.c.b.in_(part))))
+    rows = [{"a": link.a, "b": link.b, "score": link.score, "is_copy": link.is_copy} for link in links]
+    if rows:
+        db.execute(insert(LINK), rows)
+
+
+def create_events(db: Connection, count: int, now: datetime) -> list[EventId]:
+    """The ids of `count` new events, which get their content by write_event."""
+    if not count:
+        return []
+    blank = {"first_seen_at": now, "last_seen_at": now, "entry_count": 0, "source_count": 0}
+    made = db.execute(insert(EVENT).returning(EVENT.c.id), [blank] * count)
+    return [EventId(row.id) for row in made]
+
+
+def move_entries(db: Connection, moves: Mapping[EntryId, EventId]) -> None:
+    """Puts entries into events."""
+    if moves:
+        move = update(ENTRY).where(ENTRY.c.id == bindparam("number")).values(event_id=bindparam("target"))
+        db.execute(move, [{"number": number, "target": event} for number, event in moves.items()])
+
+
+def settle(db: Connection, entries: Iterable[EntryId]) -> None:
+    """The clusterer has seen these entries."""
+    for part in chunks(entries):
+        db.execute(update(ENTRY).where(ENTRY.c.id.in_(part)).values(pending=False))
+
+
+def merge_events(db: Connection, merged: Mapping[EventId, EventId]) -> None:
+    """Emptied events point to the event that took their entries; so do those that pointed to them."""
+    for old, heir in merged.items():
+        db.execute(update(EVENT).where(EVENT.c.merged_into == old).values(merged_into=heir))
+        db.execute(
+            update(EVENT).where(EVENT.c.id == old).values(merged_into=heir, entry_count=0, source_count=0)
+        )
+        db.execute(delete(TEASER).where(TEASER.c.event_id == old))
+
+
+def add_changes(
+    db: Connection, changes: Sequence[tuple[EventId, ChangeKind, EventId | None]], now: datetime
+) -> None:
+    """Appends to the change log, in this order."""
+    rows = [
+        {"event_id": event, "kind": kind, "other_event_id": other, "at": now}
+        for event, kind, other in changes
+    ]
+    if rows:
+        db.execute(insert(CHANGE), rows)
+
+
+# ---- the record of an event ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """What stands in an event's own row and beside it."""
+
+    id: EventId
+    canonical_entry_id: EntryId | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    entry_count: int
+    source_count: int
+
+
+def stored_events(db: Connection, events: Iterable[EventId]) -> dict[EventId, StoredEvent]:
+    """The events' rows; merged ones are left out."""
+    return {
+        EventId(row.id): StoredEvent(
+            id=EventId(row.id),
+            canonical_entry_id=row.canonical_entry_id,
+            first_seen_at=row.first_seen_at,
+            last_seen_at=row.last_seen_at,
+            entry_count=row.entry_count,
+            source_count=row.source_count,
+        )
+        for part in chunks(events)
+        for row in db.execute(select(EVENT).where(EVENT.c.id.in_(part), EVENT.c.merged_into.is_(None)))
+    }
+
+
+def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[Member]]:
+    """The entries of each event, with their texts."""
+    found: dict[EventId, list[Member]] = {}
+    for part in chunks(events):
+        query = select(ENTRY, FEED.c.url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+        for row in db.execute(query.where(ENTRY.c.event_id.in_(part))):
+            found.setdefault(EventId(row.event_id), []).append(_member(row))
+    return found
+
+
+def members(db: Connection, entries: Iterable[EntryId]) -> list[Member]:
+    """These entries, with their texts."""
+    query = select(ENTRY, FEED.c.url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+    return [_member(row) for part in chunks(entries) for row in db.execute(query.where(ENTRY.c.id.in_(part)))]
+
+
+def _member(row: ResultRow[Any]) -> Member:
+    return Member(
+        id=EntryId(row.id),
+        feed_id=FeedId(row.feed_id),
+        feed_url=row.feed_url,
+        identity=row.identity,
+        url=row.url,
+        title=row.title,
+        summary=row.summary,
+        text=row.text,
+        lang=row.lang,
+        source=row.source,
+        published_at=row.published_at,
+        first_seen_at=row.first_seen_at,
+        date_guessed=row.date_guessed,
+        truncated=row.truncated,
+    )
+
+
+def versions_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, list[tuple[EntryId, str, str]]]:
+    """Earlier (entry, title, text) of each entry, oldest first."""
+    found: dict[EntryId, list[tuple[EntryId, str, str]]] = {}
+    for part in chunks(entries):
+        for row in db.execute(select(VERSION).where(VERSION.c.entry_id.in_(part)).order_by(VERSION.c.id)):
+            found.setdefault(EntryId(row.entry_id), []).append((EntryId(row.entry_id), row.title, row.text))
+    return found
+
+
+def listed_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, list[ListedItem]]:
+    """The related items that each entry's own text ended with, in their order."""
+    found: dict[EntryId, list[ListedItem]] = {}
+    for part in chunks(entries):
+        query = (
+            select(LISTED).where(LISTED.c.entry_id.in_(part)).order_by(LISTED.c.entry_id, LISTED.c.position)
+        )
+        for row in db.execute(query):
+            item = ListedItem(row.text, row.teaser, row.url, row.start_key)
+            found.setdefault(EntryId(row.entry_id), []).append(item)
+    return found
+
+
+def starting_with(db: Connection, keys: Iterable[int]) -> dict[int, list[EntryId]]:
+    """The entries whose text or title has one of these start keys."""
+    found: dict[int, list[EntryId]] = {}
+    for part in chunks({key for key in keys if key}):
+        for column in (ENTRY.c.text_key, ENTRY.c.title_key):
+            for row in db.execute(
+                select(column.label("key"), ENTRY.c.id).where(column.in_(part), column != 0)
+            ):
+                found.setdefault(row.key, []).append(EntryId(row.id))
+    return found
+
+
+def listing_events(db: Connection, entries: Iterable[EntryId]) -> set[EventId]:
+    """The events one of whose entries lists an item that starts like one of `entries`."""
+    found: set[EventId] = set()
+    for part in chunks(entries):
+        for column in (ENTRY.c.text_key, ENTRY.c.title_key):
+            keys = select(column).where(ENTRY.c.id.in_(part), column != 0)
+            lister = select(LISTED.c.entry_id).where(LISTED.c.start_key.in_(keys))
+            query = select(ENTRY.c.event_id).where(ENTRY.c.id.in_(lister), ENTRY.c.event_id.is_not(None))
+            found.update(EventId(row.event_id) for row in db.execute(query))
+    return found
+
+
+def teasing_events(db: Connection, events: Iterable[EventId]) -> set[EventId]:
+    """The events that have a teaser of one of `events`."""
+    return {
+        EventId(row.event_id)
+        for part in chunks(events)
+        for row in db.execute(select(TEASER.c.event_id).distinct().where(TEASER.c.related_event_id.in_(part)))
+    }
+
+
+def teasers_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[Teaser]]:
+    """The teasers of each event, in the order to show."""
+    found: dict[EventId, list[Teaser]] = {}
+    for part in chunks(events):
+        query = (
+            select(TEASER).where(TEASER.c.event_id.in_(part)).order_by(TEASER.c.event_id, TEASER.c.position)
+        )
+        for row in db.execute(query):
+            found.setdefault(EventId(row.event_id), []).append(_teaser(row))
+    return found
+
+
+def _teaser(row: ResultRow[Any]) -> Teaser:
+    return Teaser(
+        kind=TeaserKind(row.kind),
+        text=row.text,
+        full_text=row.full_text,
+        title=row.title,
+        url=row.url,
+        source=row.source,
+        published_at=row.published_at,
+        entry_id=row.entry_id,
+        related_event_id=row.related_event_id,
+    )
+
+
+def write_events(db: Connection, events: Sequence[StoredEvent]) -> None:
+    """Writes the events' own rows."""
+    if events:
+        values = {
+            "canonical_entry_id": bindparam("canonical"),
+            "first_seen_at": bindparam("first"),
+            "last_seen_at": bindparam("last"),
+            "entry_count": bindparam("entries"),
+            "source_count": bindparam("sources"),
+        }
+        rows = [
+            {
+                "number": event.id,
+                "canonical": event.canonical_entry_id,
+                "first": event.first_seen_at,
+                "last": event.last_seen_at,
+                "entries": event.entry_count,
+                "sources": event.source_count,
+            }
+            for event in events
+        ]
+        db.execute(update(EVENT).where(EVENT.c.id == bindparam("number")).values(values), rows)
+
+
+def write_relations(db: Connection, relations: Mapping[EntryId, tuple[Relation, float | None]]) -> None:
+    """Writes how each entry relates to the canonical entry of its event."""
+    if relations:
+        change = update(ENTRY).where(ENTRY.c.id == bindparam("number"))
+        rows = [
+            {"number": number, "how": relation, "probability": score}
+            for number, (relation, score) in relations.items()
+        ]
+        db.execute(change.values(relation=bindparam("how"), score=bindparam("probability")), rows)
+
+
+def relations_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, tuple[str, float | None]]:
+    """The stored relation and score of every entry of these events."""
+    return {
+        EntryId(row.id): (row.relation, row.score)
+        for part in chunks(events)
+        for row in db.execute(
+            select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(ENTRY.c.event_id.in_(part))
+        )
+    }
+
+
+def write_teasers(db: Connection, teasers: Mapping[EventId, Sequence[Teaser]]) -> None:
+    """The teasers of each of these events become the given ones."""
+    for part in chunks(teasers):
+        db.execute(delete(TEASER).where(TEASER.c.event_id.in_(part)))
+    rows = [
+        {
+            "event_id": event,
+            "position": position,
+            "kind": teaser.kind,
+            "text": teaser.text,
+            "full_text": teaser.full_text,
+            "title": teaser.title,
+            "url": teaser.url,
+            "source": teaser.source,
+            "published_at": teaser.published_at,
+            "entry_id": teaser.entry_id,
+            "related_event_id": teaser.related_event_id,
+        }
+        for event, shown in teasers.items()
+        for position, teaser in enumerate(shown)
+    ]
+    if rows:
+        db.execute(insert(TEASER), rows)
+
+
+def count_entries(db: Connection) -> int:
+    """How many entries are kept."""
+    return int(db.execute(select(func.count()).select_from(ENTRY)).scalar_one())

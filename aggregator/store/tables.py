@@ -1,0 +1,238 @@
+"""The tables, as SQLModel classes: one place for every column, its type and its reason."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from sqlalchemy import Column, ForeignKey, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from aggregator.store.dialect import BIG_ID, UtcDateTime
+
+NUMBERED = {"sqlite_autoincrement": True}
+"""AUTOINCREMENT: SQLite would otherwise give the number of a deleted last row to a new one."""
+
+
+class Row(SQLModel):
+    """The base of all tables; `metadata` is ours alone."""
+
+    metadata: ClassVar[MetaData] = MetaData()
+
+
+def _number() -> Column[int]:
+    return Column(BIG_ID, primary_key=True, autoincrement=True)
+
+
+def _to(target: str, *, key: bool = False, nullable: bool = False, index: bool = False) -> Column[int]:
+    return Column(BIG_ID, ForeignKey(target), primary_key=key, nullable=nullable, index=index)
+
+
+def _text() -> Column[str]:
+    return Column(Text, nullable=False, server_default="")
+
+
+def _time(*, nullable: bool = False) -> Column[datetime]:
+    return Column(UtcDateTime, nullable=nullable)
+
+
+def _bytes() -> Column[bytes]:
+    return Column(LargeBinary, nullable=False)
+
+
+class FeedRow(Row, table=True):
+    """A feed: what the OPML file says of it, and all that polling remembers (types.FeedState).
+
+    A row whose `url` starts with "import:" stands for imported entries and is never polled; `listed` is false
+    for it, and for a feed that has left the OPML file: its entries stay.
+    """
+
+    __tablename__ = "feed"
+    __table_args__ = (Index("feed_due", "listed", "next_poll_at"), NUMBERED)
+    id: int | None = Field(default=None, sa_column=_number())
+    url: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    title: str = Field(sa_column=_text())
+    category: str = Field(sa_column=_text())
+    site_url: str = Field(sa_column=_text())
+    lang: str = Field(sa_column=_text())
+    listed: bool
+    health: str = Field(sa_column=_text())
+    etag: str = Field(sa_column=_text())
+    last_modified: str = Field(sa_column=_text())
+    body_hash: str = Field(sa_column=_text())
+    interval: int
+    failures: int
+    problem: str = Field(sa_column=_text())
+    moved_to: str = Field(sa_column=_text())
+    next_poll_at: datetime | None = Field(sa_column=_time(nullable=True))
+    last_polled_at: datetime | None = Field(sa_column=_time(nullable=True))
+    last_success_at: datetime | None = Field(sa_column=_time(nullable=True))
+    retry_at: datetime | None = Field(sa_column=_time(nullable=True))
+
+
+class EventRow(Row, table=True):
+    """A news event. Ids are permanent: a merged event stays, empty, with `merged_into`.
+
+    `first_seen_at` and `last_seen_at`: when its first and its newest entry reached us.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index("event_latest", "last_seen_at", "id", sqlite_where=text("merged_into IS NULL"),
+              postgresql_where=text("merged_into IS NULL")),
+        NUMBERED,
+    )  # fmt: skip
+    id: int | None = Field(default=None, sa_column=_number())
+    canonical_entry_id: int | None = Field(sa_column=Column(BIG_ID, nullable=True))
+    merged_into: int | None = Field(sa_column=_to("event.id", nullable=True))
+    first_seen_at: datetime = Field(sa_column=_time())
+    last_seen_at: datetime = Field(sa_column=_time())
+    entry_count: int
+    source_count: int
+
+
+class EntryRow(Row, table=True):
+    """A clean entry (types.Entry). `pending` until the clusterer has seen its present content."""
+
+    __tablename__ = "entry"
+    __table_args__ = (
+        UniqueConstraint("feed_id", "identity", name="entry_identity"),
+        Index("entry_canonical_url", "feed_id", "canonical_url"),
+        Index("entry_pending", "id", sqlite_where=text("pending"), postgresql_where=text("pending")),
+        Index("entry_text_key", "text_key", sqlite_where=text("text_key <> 0"),
+              postgresql_where=text("text_key <> 0")),
+        Index("entry_title_key", "title_key", sqlite_where=text("title_key <> 0"),
+              postgresql_where=text("title_key <> 0")),
+        NUMBERED,
+    )  # fmt: skip
+    id: int | None = Field(default=None, sa_column=_number())
+    feed_id: int = Field(sa_column=_to("feed.id"))
+    identity: str = Field(sa_column=_text())
+    guid: str = Field(sa_column=_text())
+    url: str = Field(sa_column=_text())
+    canonical_url: str = Field(sa_column=_text())
+    title: str = Field(sa_column=_text())
+    summary: str = Field(sa_column=_text())
+    text: str = Field(sa_column=_text())
+    html: str = Field(sa_column=_text())
+    lang: str = Field(sa_column=_text())
+    author: str = Field(sa_column=_text())
+    source: str = Field(sa_column=_text())
+    published_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False, index=True))
+    first_seen_at: datetime = Field(sa_column=_time())
+    date_guessed: bool
+    truncated: bool
+    content_hash: str = Field(sa_column=_text())
+    text_key: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    title_key: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    pending: bool
+    event_id: int | None = Field(sa_column=_to("event.id", nullable=True, index=True))
+    relation: str = Field(sa_column=_text())
+    score: float | None
+
+
+class AliasRow(Row, table=True):
+    """Another identity under which a known entry came back (a changed guid)."""
+
+    __tablename__ = "entry_alias"
+    feed_id: int = Field(sa_column=_to("feed.id", key=True))
+    identity: str = Field(sa_column=Column(Text, primary_key=True))
+    entry_id: int = Field(sa_column=_to("entry.id", index=True))
+
+
+class VersionRow(Row, table=True):
+    """What an entry said before an edit; `replaced_at` is when the edit reached us."""
+
+    __tablename__ = "entry_version"
+    __table_args__ = (NUMBERED,)
+    id: int | None = Field(default=None, sa_column=_number())
+    entry_id: int = Field(sa_column=_to("entry.id", index=True))
+    title: str = Field(sa_column=_text())
+    summary: str = Field(sa_column=_text())
+    text: str = Field(sa_column=_text())
+    content_hash: str = Field(sa_column=_text())
+    replaced_at: datetime = Field(sa_column=_time())
+
+
+class ListedItemRow(Row, table=True):
+    """A related item that the entry's own text ended with (types.ListedItem)."""
+
+    __tablename__ = "listed_item"
+    entry_id: int = Field(sa_column=_to("entry.id", key=True))
+    position: int = Field(primary_key=True)
+    text: str = Field(sa_column=_text())
+    teaser: str = Field(sa_column=_text())
+    url: str = Field(sa_column=_text())
+    start_key: int = Field(sa_column=Column(BIG_ID, nullable=False, index=True))
+
+
+class SignatureRow(Row, table=True):
+    """What the clusterer compares (types.Signature); the index is rebuilt from these rows alone."""
+
+    __tablename__ = "signature"
+    entry_id: int = Field(sa_column=_to("entry.id", key=True))
+    at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False, index=True))
+    scheme: int
+    minhash: bytes = Field(sa_column=_bytes())
+    title: bytes = Field(sa_column=_bytes())
+    title_marks: bytes = Field(sa_column=_bytes())
+    lead: bytes = Field(sa_column=_bytes())
+    lead_marks: bytes = Field(sa_column=_bytes())
+    body: bytes = Field(sa_column=_bytes())
+    truncated: bool
+
+
+class LinkRow(Row, table=True):
+    """A scored pair of entries (types.Link): `a` < `b`, only pairs that are at least related."""
+
+    __tablename__ = "link"
+    a: int = Field(sa_column=_to("entry.id", key=True))
+    b: int = Field(sa_column=Column(BIG_ID, ForeignKey("entry.id"), primary_key=True, index=True))
+    score: float
+    is_copy: bool
+
+
+class TeaserRow(Row, table=True):
+    """A truncated item beside an event (types.Teaser), in the order to show."""
+
+    __tablename__ = "teaser"
+    event_id: int = Field(sa_column=_to("event.id", key=True))
+    position: int = Field(primary_key=True)
+    kind: str = Field(sa_column=_text())
+    text: str = Field(sa_column=_text())
+    full_text: str = Field(sa_column=_text())
+    title: str = Field(sa_column=_text())
+    url: str = Field(sa_column=_text())
+    source: str = Field(sa_column=_text())
+    published_at: datetime | None = Field(sa_column=_time(nullable=True))
+    entry_id: int | None = Field(sa_column=_to("entry.id", nullable=True))
+    related_event_id: int | None = Field(sa_column=_to("event.id", nullable=True, index=True))
+
+
+class ChangeRow(Row, table=True):
+    """One line of the change log: what happened to an event, for readers that follow by cursor."""
+
+    __tablename__ = "change"
+    __table_args__ = (NUMBERED,)
+    cursor: int | None = Field(default=None, sa_column=_number())
+    event_id: int = Field(sa_column=_to("event.id"))
+    kind: str = Field(sa_column=_text())
+    other_event_id: int | None = Field(sa_column=_to("event.id", nullable=True))
+    at: datetime = Field(sa_column=_time())
+
+
+def table_of(row: type[Row]) -> Table:
+    """The SQLAlchemy table behind a row class, for core statements."""
+    return Row.metadata.tables[str(row.__tablename__)]
+
+
+FEED = table_of(FeedRow)
+EVENT = table_of(EventRow)
+ENTRY = table_of(EntryRow)
+ALIAS = table_of(AliasRow)
+VERSION = table_of(VersionRow)
+LISTED = table_of(ListedItemRow)
+SIGNATURE = table_of(SignatureRow)
+LINK = table_of(LinkRow)
+TEASER = table_of(TeaserRow)
+CHANGE = table_of(ChangeRow)
