@@ -285,14 +285,21 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True)
+class News:
+    """What a document brings beyond what is known: new entries, edited ones, known ones under a new identity."""
+
+    new: tuple[tuple[Entry, Signature], ...]
+    edits: tuple[Edit, ...]
+    aliases: tuple[Alias, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PollOutcome:
     """Everything that one poll writes, in one transaction. `seen` counts the items in the document."""
 
     state: FeedState
     seen: int
-    new: tuple[tuple[Entry, Signature], ...]
-    edits: tuple[Edit, ...]
-    aliases: tuple[Alias, ...]
+    news: News
     failure: Failed | None
     unchanged: bool
 
@@ -387,3 +394,58 @@ class Member:
     first_seen_at: datetime
     date_guessed: bool
     truncated: bool
+
+
+# ---- reading -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EventSummary:
+    """An event in a list: the columns of `v1_event` without the long ones."""
+
+    id: EventId
+    title: str
+    url: str
+    source: str
+    lang: str
+    published_at: datetime | None
+    last_seen_at: datetime
+    entry_count: int
+    source_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventEntry:
+    """An entry of an event: a row of `v1_event_entry`."""
+
+    entry_id: EntryId
+    relation: Relation
+    score: float | None
+    feed_url: str
+    source: str
+    guid: str
+    title: str
+    url: str
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """The whole record of an event: a row of `v1_event` with its entries and teasers, in the order to show."""
+
+    id: EventId
+    title: str
+    url: str
+    source: str
+    summary: str
+    text: str
+    lang: str
+    published_at: datetime | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    entry_count: int
+    source_count: int
+    canonical_entry_id: EntryId | None
+    merged_into: EventId | None
+    entries: tuple[EventEntry, ...]
+    teasers: tuple[Teaser, ...]

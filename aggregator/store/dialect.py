@@ -135,3 +135,16 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
         finally:
             if held:
                 connection.exec_driver_sql(f"SELECT pg_advisory_unlock({number})")
+
+
+def tidy(engine: Engine) -> None:
+    """Statistics for the query planner brought up to date, and SQLite's write-ahead log folded in."""
+    if engine.dialect.name == "sqlite":
+        connection = engine.raw_connection()  # outside any transaction: a checkpoint can't run in one
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA optimize")
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            cursor.close()
+        finally:
+            connection.close()

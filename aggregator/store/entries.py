@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 from aggregator.store.dialect import insert_new
 from aggregator.store.feeds import write_state
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
-from aggregator.types import Edit, Entry, EntryId, FeedId, KnownEntry, PollOutcome, Signature
+from aggregator.types import Edit, Entry, EntryId, FeedId, KnownEntry, News, PollOutcome, Signature
 
 Value = TypeVar("Value")
 
@@ -58,20 +58,24 @@ def save_poll(db: Connection, outcome: PollOutcome, now: datetime) -> int:
 
     To be called in one write transaction. Writing the same outcome twice changes nothing the second time.
     """
-    new = add_entries(db, outcome.state.id, outcome.new, now)
-    for edit in outcome.edits:
+    write_state(db, outcome.state)
+    return write_news(db, outcome.state.id, outcome.news, now)
+
+
+def write_news(db: Connection, feed_id: FeedId, news: News, now: datetime) -> int:
+    """How many entries were new: keeps new and edited entries and new identities of one feed."""
+    new = _add_entries(db, feed_id, news.new, now)
+    for edit in news.edits:
         _write_edit(db, edit, now)
-    if outcome.aliases:
+    if news.aliases:
         rows = [
-            {"feed_id": outcome.state.id, "identity": alias.identity, "entry_id": alias.id}
-            for alias in outcome.aliases
+            {"feed_id": feed_id, "identity": alias.identity, "entry_id": alias.id} for alias in news.aliases
         ]
         db.execute(insert_new(db, ALIAS), rows)
-    write_state(db, outcome.state)
     return new
 
 
-def add_entries(
+def _add_entries(
     db: Connection, feed_id: FeedId, signed: Sequence[tuple[Entry, Signature]], now: datetime
 ) -> int:
     """How many of these entries were new to the feed; they wait for the clusterer (`pending`)."""

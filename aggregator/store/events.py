@@ -62,6 +62,9 @@ def _signed(row: ResultRow[Any]) -> Signed:
 def pending_entries(db: Connection, limit: int) -> list[Signed]:
     """The entries that wait longest for the clusterer, in order of their number."""
     query = _signed_query().where(ENTRY.c.pending).order_by(ENTRY.c.id).limit(limit)
+    query = query.with_for_update(
+        of=ENTRY
+    )  # an edit that arrives meanwhile waits, and is pending again after
     return [_signed(row) for row in db.execute(query)]
 
 
@@ -315,7 +318,7 @@ def _teaser(row: ResultRow[Any]) -> Teaser:
 def write_events(db: Connection, events: Sequence[StoredEvent]) -> None:
     """Writes the events' own rows."""
     if events:
-        values = {
+        values: dict[str, Any] = {
             "canonical_entry_id": bindparam("canonical"),
             "first_seen_at": bindparam("first"),
             "last_seen_at": bindparam("last"),

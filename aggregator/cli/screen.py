@@ -1,0 +1,81 @@
+"""What a person sees: tables, progress bars and ages, on a terminal or in a pipe."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 160
+"""Columns of a table that is not shown on a terminal."""
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or PIPE_WIDTH in a pipe."""
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=PIPE_WIDTH)
+
+
+def print_json(value: Any) -> None:
+    """The value as one indented JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
+    """A table on standard output; columns whose name ends in "#" are numbers."""
+    table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        number = column.endswith("#")
+        table.add_column(column.rstrip("#"), justify="right" if number else "left", no_wrap=number)
+    for row in rows:
+        # Text and not str: brackets in a headline are no markup.
+        table.add_row(*(Text(str(cell)) for cell in row))
+    console().print(table)
+
+
+class Steps:
+    """A progress bar under way, or nothing where no terminal shows it."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, count: int = 1) -> None:
+        """So many steps are done."""
+        self._progress.advance(self._task, count)
+
+    def expect(self, total: int) -> None:
+        """The whole now has so many steps."""
+        self._progress.update(self._task, total=total)
+
+
+@contextmanager
+def progress_bar(what: str, total: int | None) -> Iterator[Steps]:
+    """A progress bar on standard error while work goes on, if that is a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    screen = Console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        yield Steps(progress, progress.add_task(what, total=total))
+
+
+def age(then: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest fitting unit: "5 min", "3 h", "12 d"."""
+    if then is None:
+        return "-"
+    seconds = int((now - then).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return "now"

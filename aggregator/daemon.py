@@ -1,0 +1,163 @@
+"""The daemon: timers that start the flows, signals that end them, and the one place where bugs are caught."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC
+from functools import partial
+from types import FrameType
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import OperationalError
+
+from aggregator.config import Settings
+from aggregator.fetch import HostQueue
+from aggregator.opml import OpmlError
+from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.lists import OpmlWatch
+from aggregator.pipeline.poll import PollReport, PollWorkers, Result, open_poller
+from aggregator.store import Store, open_store
+from aggregator.store.dialect import hold_role, tidy
+from aggregator.store.feeds import due_feeds, listed_feeds
+
+log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1
+OPML_SECONDS = 3
+TIDY_HOURS = 6
+STOP_SECONDS = 3.0
+"""What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
+
+
+class DaemonError(Exception):
+    """The daemon can't start; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Which parts this process runs."""
+
+    poll: bool
+    cluster: bool
+
+
+def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: None) -> None:
+    """Polls and groups until SIGTERM or SIGINT; ends within 5 s of it, with whole transactions.
+
+    Raises DaemonError or OpmlError if it can't start. `ready` is called once everything runs.
+    """
+    stop = threading.Event()
+    _on_signals(stop)
+    store = open_store(settings.database)
+    with ExitStack() as stack:
+        stack.callback(store.close)
+        scheduler = BackgroundScheduler(timezone=UTC)
+        add = partial(scheduler.add_job, trigger="interval", max_instances=1, coalesce=True)
+        if roles.poll:
+            workers = _start_polling(stack, store, settings, add)
+        if roles.cluster:
+            _hold(stack, store, "cluster")
+            clusterer = Clusterer(store, settings, utc_now)
+            add(_guarded(partial(_cluster, clusterer, stop)), seconds=TICK_SECONDS)
+        add(_guarded(partial(tidy, store.engine)), hours=TIDY_HOURS)
+        logging.getLogger("apscheduler").setLevel(
+            logging.ERROR
+        )  # it warns whenever a run is longer than its tick
+        scheduler.start()
+        log.info("running; stop with Ctrl-C or SIGTERM")
+        ready()
+        stop.wait()
+        log.info("stopping")
+        ended = workers.stop(STOP_SECONDS) if roles.poll else True
+        scheduler.shutdown(wait=True)
+    log.info("stopped")
+    if not ended:
+        # Some threads still wait for servers. Their polls have written nothing; nothing is left to tidy up.
+        logging.shutdown()
+        os._exit(0)
+
+
+def _start_polling(
+    stack: ExitStack, store: Store, settings: Settings, add: Callable[..., object]
+) -> PollWorkers:
+    _hold(stack, store, "poll")
+    watch = OpmlWatch(store, settings)
+    watch.remember()
+    try:
+        watch.load()
+    except OpmlError as error:
+        with store.read() as db:
+            kept = len(listed_feeds(db))
+        if not kept:
+            raise
+        log.warning("%s The last good list stays in force (%d feeds).", error, kept)
+    poller = stack.enter_context(open_poller(store, settings))
+    queue = HostQueue((), settings)
+    workers = PollWorkers(poller, queue)
+    threading.Thread(target=_log_reports, args=(workers.reports(),), name="reports", daemon=True).start()
+    add(_guarded(watch.look), seconds=OPML_SECONDS)
+    add(_guarded(partial(_tick, store, queue)), seconds=TICK_SECONDS, next_run_time=utc_now())
+    return workers
+
+
+def _tick(store: Store, queue: HostQueue) -> None:
+    with store.read() as db:
+        due = due_feeds(db, utc_now())
+    queue.add(due)
+
+
+def _cluster(clusterer: Clusterer, stop: threading.Event) -> None:
+    while not stop.is_set():
+        report = clusterer.settle_batch()
+        if not report.entries:
+            return
+        log.info(
+            "grouped %d entries: %d events new, %d grown, %d merged",
+            report.entries,
+            report.created,
+            report.grown,
+            report.merged,
+        )
+
+
+def _log_reports(reports: Iterator[PollReport]) -> None:
+    for report in reports:
+        if report.result is Result.OK and (report.new or report.edited):
+            log.info("%s: %d new entries, %d edited", report.state.title, report.new, report.edited)
+
+
+def _hold(stack: ExitStack, store: Store, role: str) -> None:
+    if not stack.enter_context(hold_role(store.engine, role)):
+        doing = {"poll": "polls for", "cluster": "groups the entries of"}[role]
+        raise DaemonError(
+            f"another process already {doing} this database: stop it, or choose another with --database"
+        )
+
+
+def _on_signals(stop: threading.Event) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+
+
+def _guarded(job: Callable[[], None]) -> Callable[[], None]:
+    """The job with all its exceptions logged: a bug, or a full disk, ends one run and not the daemon."""
+
+    def run() -> None:
+        try:
+            job()
+        except OperationalError as error:
+            log.error("the database refused: %s; trying again", error.orig)  # noqa: TRY400 (no bug of ours)
+        except Exception:
+            log.exception("a bug ended this run; trying again")
+
+    return run

@@ -1,0 +1,1 @@
+"""The flows in order, the only place where rooms meet: polling, clustering, importing."""

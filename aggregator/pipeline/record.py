@@ -1,0 +1,245 @@
+"""The record of an event, made anew from its entries: canonical entry, relations, coverage and related teasers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
+
+from aggregator.store import events as stored
+from aggregator.store.events import StoredEvent
+from aggregator.teaser import choose_canonical, coverage, starts_like, truncate
+from aggregator.types import (
+    EntryId,
+    EventId,
+    Link,
+    ListedItem,
+    Member,
+    Relation,
+    Teaser,
+    TeaserKind,
+)
+
+MOST_NEIGHBOURS = 6
+"""Neighbouring events shown beside one: as many as the sample record lists."""
+
+Score = Callable[[EntryId, EntryId], float]
+
+
+def refresh_records(
+    db: Connection,
+    touched: Collection[EventId],
+    entries: Collection[EntryId],
+    merged: Collection[EventId],
+    score: Score,
+) -> set[EventId]:
+    """The events whose record is different now: those in `touched`, and those that point to them.
+
+    `entries` are the entries that came or changed, `merged` the events that ended. What is written depends only
+    on the entries, links and groups that stand in the store, so the order in which they came leaves no trace.
+    """
+    changed = _refresh_members(db, touched, score)
+    linked = stored.links_of(db, stored.entries_of(db, touched))
+    neighbours = set(stored.events_of(db, {end for link in linked for end in (link.a, link.b)}).values())
+    pointing = stored.teasing_events(db, {*touched, *merged}) | stored.listing_events(db, entries)
+    return changed | _refresh_related(db, (neighbours | pointing | set(touched)) - set(merged))
+
+
+# ---- members: canonical entry, relations, coverage -----------------------------------------------
+
+
+def _refresh_members(db: Connection, events: Collection[EventId], score: Score) -> set[EventId]:
+    before = stored.stored_events(db, events)
+    relations_before = stored.relations_of(db, events)
+    members = stored.members_of(db, events)
+    versions = stored.versions_of(db, [member.id for group in members.values() for member in group])
+    teasers_before = stored.teasers_of(db, events)
+    copies = _copy_groups(stored.links_of(db, [m.id for group in members.values() for m in group]))
+    rows: list[StoredEvent] = []
+    relations: dict[EntryId, tuple[Relation, float | None]] = {}
+    teasers: dict[EventId, list[Teaser]] = {}
+    for event, group in members.items():
+        canonical = choose_canonical(group)
+        row = _event_row(event, group, canonical)
+        if row != before.get(event):
+            rows.append(row)
+        for member in group:
+            relation = _relation(canonical, member, copies, score)
+            if relation != relations_before.get(member.id):
+                relations[member.id] = relation
+        others = [member for member in group if member.id != canonical.id]
+        shown = list(coverage(canonical, others, versions.get(canonical.id, [])))
+        old = teasers_before.get(event, [])
+        if shown != [teaser for teaser in old if teaser.kind is TeaserKind.COVERAGE]:
+            teasers[event] = shown + [teaser for teaser in old if teaser.kind is TeaserKind.RELATED]
+    stored.write_events(db, rows)
+    stored.write_relations(db, relations)
+    stored.write_teasers(db, teasers)
+    return {row.id for row in rows} | set(teasers)
+
+
+def _event_row(event: EventId, group: Sequence[Member], canonical: Member) -> StoredEvent:
+    seen = [member.first_seen_at for member in group]
+    sources = {member.source.casefold() or member.feed_url for member in group}
+    return StoredEvent(event, canonical.id, min(seen), max(seen), len(group), len(sources))
+
+
+def _relation(
+    canonical: Member, member: Member, copies: Mapping[EntryId, EntryId], score: Score
+) -> tuple[Relation, float | None]:
+    if member.id == canonical.id:
+        return Relation.CANONICAL, None
+    probability = round(score(canonical.id, member.id), 4)
+    if member.id in copies and copies[member.id] == copies.get(canonical.id):
+        return Relation.COPY, probability
+    same_outlet = member.feed_id == canonical.feed_id or (
+        member.source != "" and member.source.casefold() == canonical.source.casefold()
+    )
+    return (Relation.UPDATE if same_outlet else Relation.SAME_EVENT), probability
+
+
+def _copy_groups(links: Iterable[Link]) -> dict[EntryId, EntryId]:
+    """For every entry with a copy, one entry that stands for its group of copies."""
+    parent: dict[EntryId, EntryId] = {}
+
+    def root(entry: EntryId) -> EntryId:
+        while (above := parent.setdefault(entry, entry)) != entry:
+            parent[entry] = parent.setdefault(above, above)
+            entry = above
+        return entry
+
+    for link in links:
+        if link.is_copy:
+            parent[root(link.a)] = root(link.b)
+    return {entry: root(entry) for entry in list(parent)}
+
+
+# ---- related: what the source listed, and neighbouring events ------------------------------------
+
+
+def _refresh_related(db: Connection, events: Collection[EventId]) -> set[EventId]:
+    rows = stored.stored_events(db, events)
+    canonical_of = {event: row.canonical_entry_id for event, row in rows.items() if row.canonical_entry_id}
+    listed = stored.listed_of(db, canonical_of.values())
+    resolved = _resolve(db, listed)
+    nearest = _nearest(db, rows)
+    shown_entries = _canonical_members(db, {event for near in nearest.values() for event in near})
+    before = stored.teasers_of(db, rows)
+    teasers: dict[EventId, list[Teaser]] = {}
+    for event, canonical in canonical_of.items():
+        related = [
+            _listed_teaser(item, resolved.get((canonical, position)))
+            for position, item in enumerate(listed.get(canonical, []))
+        ]
+        related += _neighbour_teasers(nearest.get(event, {}), shown_entries, related)
+        old = before.get(event, [])
+        if related != [teaser for teaser in old if teaser.kind is TeaserKind.RELATED]:
+            teasers[event] = [teaser for teaser in old if teaser.kind is TeaserKind.COVERAGE] + related
+    stored.write_teasers(db, teasers)
+    return set(teasers)
+
+
+def _resolve(
+    db: Connection, listed: Mapping[EntryId, Sequence[ListedItem]]
+) -> dict[tuple[EntryId, int], tuple[Member, EventId | None]]:
+    """For each listed item that is a known entry (the earliest, if several start so): that entry and its event."""
+    by_key = stored.starting_with(db, {item.start_key for items in listed.values() for item in items})
+    known = {
+        member.id: member for member in stored.members(db, {n for some in by_key.values() for n in some})
+    }
+    event_of = stored.events_of(db, known)
+    resolved: dict[tuple[EntryId, int], tuple[Member, EventId | None]] = {}
+    for lister, items in listed.items():
+        for position, item in enumerate(items):
+            begins = item.text or item.teaser
+            fitting = [
+                member
+                for number in by_key.get(item.start_key, [])
+                if number != lister and (member := known.get(number)) is not None
+                if starts_like(begins, member.text) or starts_like(begins, member.title)
+            ]
+            if fitting:
+                first = min(fitting, key=lambda m: (m.published_at, m.source, m.feed_url, m.identity))
+                resolved[lister, position] = (first, event_of.get(first.id))
+    return resolved
+
+
+def _listed_teaser(item: ListedItem, resolved: tuple[Member, EventId | None] | None) -> Teaser:
+    bare = Teaser(TeaserKind.RELATED, item.teaser, item.text, "", item.url, "", None, None, None)
+    if resolved is None:
+        return bare
+    member, event = resolved
+    return replace(
+        bare,
+        title=member.title,
+        url=item.url or member.url,
+        source=member.source,
+        published_at=member.published_at,
+        entry_id=member.id,
+        related_event_id=event,
+    )
+
+
+def _nearest(db: Connection, events: Collection[EventId]) -> dict[EventId, dict[EventId, float]]:
+    """For each event the other events that its entries have links to, with the best score."""
+    own = stored.entries_of(db, events)
+    links = stored.links_of(db, own)
+    event_of = stored.events_of(db, {end for link in links for end in (link.a, link.b)})
+    found: dict[EventId, dict[EventId, float]] = defaultdict(dict)
+    for link in links:
+        one, other = event_of.get(link.a), event_of.get(link.b)
+        if one is None or other is None or one == other:
+            continue
+        for here, there in ((one, other), (other, one)):
+            found[here][there] = max(link.score, found[here].get(there, 0.0))
+    return found
+
+
+def _canonical_members(db: Connection, events: Collection[EventId]) -> dict[EventId, Member]:
+    rows = stored.stored_events(db, events)
+    known = {
+        m.id: m
+        for m in stored.members(db, [r.canonical_entry_id for r in rows.values() if r.canonical_entry_id])
+    }
+    return {
+        event: known[row.canonical_entry_id] for event, row in rows.items() if row.canonical_entry_id in known
+    }
+
+
+def _neighbour_teasers(
+    near: Mapping[EventId, float], canonical: Mapping[EventId, Member], listed: Sequence[Teaser]
+) -> list[Teaser]:
+    shown_events = {teaser.related_event_id for teaser in listed}
+    shown_texts = {teaser.text for teaser in listed}
+    ranked = sorted(
+        ((score, canonical[event], event) for event, score in near.items() if event in canonical),
+        key=lambda found: (
+            -found[0],
+            found[1].published_at,
+            found[1].source,
+            found[1].feed_url,
+            found[1].identity,
+        ),
+    )
+    teasers: list[Teaser] = []
+    for _, member, event in ranked:
+        text = truncate(member.text or member.title)
+        if event in shown_events or text in shown_texts or len(teasers) == MOST_NEIGHBOURS:
+            continue
+        shown_texts.add(text)
+        teasers.append(
+            Teaser(
+                kind=TeaserKind.RELATED,
+                text=text,
+                full_text="",
+                title=member.title,
+                url=member.url,
+                source=member.source,
+                published_at=member.published_at,
+                entry_id=member.id,
+                related_event_id=event,
+            )
+        )
+    return teasers

@@ -1,0 +1,29 @@
+"""An event's record as JSON values; names are those of the v1 views."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from aggregator.types import EventRecord, EventSummary
+
+
+def event_json(record: EventRecord) -> dict[str, Any]:
+    """The record with its `entries` and `teasers`; times as RFC 3339 in UTC."""
+    return _plain(asdict(record))
+
+
+def summary_json(summary: EventSummary) -> dict[str, Any]:
+    """The event's line in a list."""
+    return _plain(asdict(summary))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value

@@ -1,0 +1,131 @@
+"""Reads for doors: lists of events, whole records, single entries."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row as ResultRow
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.engine import Connection
+
+from aggregator.store.events import entries_of, links_of, teasers_of
+from aggregator.store.tables import ENTRY, EVENT, FEED
+from aggregator.types import (
+    EntryId,
+    EventEntry,
+    EventId,
+    EventRecord,
+    EventSummary,
+    Link,
+    Relation,
+)
+
+
+def latest_events(db: Connection, limit: int, words: str) -> list[EventSummary]:
+    """The events that grew last, the newest first; with `words`, those an entry of which has them all."""
+    query = (
+        select(EVENT, ENTRY.c.title, ENTRY.c.url, ENTRY.c.source, ENTRY.c.lang, ENTRY.c.published_at)
+        .join(ENTRY, ENTRY.c.id == EVENT.c.canonical_entry_id)
+        .where(EVENT.c.merged_into.is_(None))
+    )
+    if words.strip():
+        query = query.where(EVENT.c.id.in_(_events_with(words)))
+    query = query.order_by(EVENT.c.last_seen_at.desc(), EVENT.c.id.desc()).limit(limit)
+    return [
+        EventSummary(
+            id=EventId(row.id),
+            title=row.title,
+            url=row.url,
+            source=row.source,
+            lang=row.lang,
+            published_at=row.published_at,
+            last_seen_at=row.last_seen_at,
+            entry_count=row.entry_count,
+            source_count=row.source_count,
+        )
+        for row in db.execute(query)
+    ]
+
+
+def _events_with(words: str) -> Select[Any]:
+    query = select(ENTRY.c.event_id).where(ENTRY.c.event_id.is_not(None))
+    for word in words.split():
+        query = query.where(
+            or_(ENTRY.c.title.icontains(word, autoescape=True), ENTRY.c.text.icontains(word, autoescape=True))
+        )
+    return query
+
+
+def event_record(db: Connection, event: EventId) -> EventRecord | None:
+    """The whole record of an event, None if there is none of that id. A merged event shows what it was."""
+    query = select(
+        EVENT,
+        ENTRY.c.title,
+        ENTRY.c.url,
+        ENTRY.c.source,
+        ENTRY.c.summary,
+        ENTRY.c.text,
+        ENTRY.c.lang,
+        ENTRY.c.published_at,
+    ).outerjoin(ENTRY, ENTRY.c.id == EVENT.c.canonical_entry_id)
+    row = db.execute(query.where(EVENT.c.id == event)).first()
+    if row is None:
+        return None
+    return EventRecord(
+        id=event,
+        title=row.title or "",
+        url=row.url or "",
+        source=row.source or "",
+        summary=row.summary or "",
+        text=row.text or "",
+        lang=row.lang or "",
+        published_at=row.published_at,
+        first_seen_at=row.first_seen_at,
+        last_seen_at=row.last_seen_at,
+        entry_count=row.entry_count,
+        source_count=row.source_count,
+        canonical_entry_id=row.canonical_entry_id,
+        merged_into=row.merged_into,
+        entries=tuple(_event_entries(db, event)),
+        teasers=tuple(teasers_of(db, [event]).get(event, [])),
+    )
+
+
+def _event_entries(db: Connection, event: EventId) -> list[EventEntry]:
+    query = (
+        select(ENTRY, FEED.c.url.label("feed_url"))
+        .join(FEED, FEED.c.id == ENTRY.c.feed_id)
+        .where(ENTRY.c.event_id == event)
+        .order_by(ENTRY.c.relation != Relation.CANONICAL, ENTRY.c.published_at, ENTRY.c.id)
+    )
+    return [_event_entry(row) for row in db.execute(query)]
+
+
+def _event_entry(row: ResultRow[Any]) -> EventEntry:
+    return EventEntry(
+        entry_id=EntryId(row.id),
+        relation=Relation(row.relation),
+        score=row.score,
+        feed_url=row.feed_url,
+        source=row.source,
+        guid=row.guid,
+        title=row.title,
+        url=row.url,
+        published_at=row.published_at,
+    )
+
+
+def strong_links(db: Connection, entry: EntryId) -> list[Link]:
+    """The scored pairs of an entry, the most alike first."""
+    return sorted(links_of(db, [entry]), key=lambda link: (not link.is_copy, -link.score, link.a, link.b))
+
+
+def entries_with(db: Connection, event: EventId) -> list[EntryId]:
+    """The entries of an event, in order of number."""
+    return sorted(entries_of(db, [event]))
+
+
+def count_events(db: Connection) -> int:
+    """How many events there are, merged ones aside."""
+    query = select(func.count()).select_from(EVENT).where(EVENT.c.merged_into.is_(None))
+    return int(db.execute(query).scalar_one())
