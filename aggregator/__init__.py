@@ -2,16 +2,16 @@
 
 The house has five floors; a room imports lower floors only (tests/test_architecture.py holds it to that).
 
-    4  daemon.py  cli.py                       doors: timers and signals; commands
+    4  daemon.py  cli/                         doors: timers and signals; commands
        demo/                                   sample feeds of our own, served on loopback
-    3  pipeline.py                             the two flows in order, the only place where rooms meet
-    2  fetch.py                                FeedStates -> FetchResults            home of httpx
+    3  pipeline/                               the two flows in order, the only place where rooms meet
+    2  fetch/                                  FeedStates -> FetchResults            home of httpx
        workers.py                              parse and normalise in killable processes
        store/                                  tables, migrations, reads and writes  home of sqlmodel, alembic
-    1  opml.py                                 OPML bytes -> FeedList                home of listparser
+    1  opml/                                   OPML bytes -> FeedList                home of listparser
        schedule.py                             FeedState + outcome + now -> FeedState
        parse/                                  Fetched -> ParsedFeed | Failed        home of feedparser
-       normalise.py                            ParsedEntry -> Entry                  home of nh3, selectolax
+       normalise/                              ParsedEntry -> Entry                  home of nh3, selectolax
        cluster/                                signature, index, score, assign       home of datasketch, numpy
        teaser.py                               text -> teaser; which entry is canonical
        publish/                                an event as text, as JSON

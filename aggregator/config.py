@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "AGGREGATOR_"
 DAY = 86_400
+YEAR = 366 * DAY
 
 
 class SettingsError(ValueError):
@@ -27,9 +28,18 @@ class Settings(BaseSettings):
         "sqlite:///aggregator.db", description="where everything is kept, as an SQLAlchemy URL"
     )
     opml: Path = Field(Path("feeds.opml"), description="the list of feeds")
-    interval: int = Field(1800, ge=1, description="seconds between two polls of a feed of unknown rhythm")
-    min_interval: int = Field(600, ge=0, description="a feed is never asked more often than this (seconds)")
-    max_interval: int = Field(DAY, ge=1, description="a feed is asked at least this often (seconds)")
+    interval: int = Field(
+        1800, ge=1, le=YEAR, description="seconds between two polls of a feed of unknown rhythm"
+    )
+    min_interval: int = Field(
+        600, ge=0, le=YEAR, description="a feed is never asked more often than this (seconds)"
+    )
+    max_interval: int = Field(
+        DAY,
+        ge=1,
+        le=YEAR,
+        description="a feed is asked at least this often (seconds), unless its server asks for more",
+    )
     host_connections: int = Field(
         2, ge=1, le=1000, description="connections at once to one registrable domain"
     )
@@ -41,8 +51,8 @@ class Settings(BaseSettings):
     allow_addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="addresses or networks, comma-separated, that may be fetched although not global"
     )
-    host: str = Field("127.0.0.1", description="address that the web page listens on")
-    port: int = Field(8000, ge=0, le=65535, description="port that the web page listens on")
+    host: str = Field("127.0.0.1", description="address for the web page (this version serves none)")
+    port: int = Field(8000, ge=0, le=65535, description="port for the web page (this version serves none)")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe log line"
     )

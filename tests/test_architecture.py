@@ -76,7 +76,7 @@ def _imports(file: Path) -> Iterator[str]:
                 yield node.module
 
 
-@pytest.mark.parametrize("file", _files(), ids=lambda file: str(file.relative_to(PACKAGE)))
+@pytest.mark.parametrize("file", list(_files()), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_a_room_imports_lower_floors_only(file: Path) -> None:
     room = _room(file)
     for name in _imports(file):
@@ -86,7 +86,7 @@ def test_a_room_imports_lower_floors_only(file: Path) -> None:
             assert allowed, f"{room} (floor {FLOORS[room]}) imports {other} (floor {FLOORS[other]})"
 
 
-@pytest.mark.parametrize("file", _files(), ids=lambda file: str(file.relative_to(PACKAGE)))
+@pytest.mark.parametrize("file", list(_files()), ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_each_foreign_library_has_one_home(file: Path) -> None:
     for name in _imports(file):
         homes = HOMES.get(name.split(".")[0])

@@ -78,9 +78,9 @@ class Clusterer:
         stored.replace_links(db, numbers, links)
         # Entries that were linked to an old version of an edited entry may have to part from it.
         affected = numbers | {end for link in before for end in (link.a, link.b)}
-        entries, links, current = _closure(db, affected)
+        entries, near, current = _closure(db, affected)
         self._fetch(db, entries)
-        groups = partition(entries, links, SAME_EVENT, self._score, self._order)
+        groups = partition(entries, near, SAME_EVENT, self._score, self._order)
         reconciled = reconcile(groups, current)
         events = self._save(db, reconciled, current)
         stored.settle(db, numbers)
@@ -177,7 +177,11 @@ class Clusterer:
 
 
 def key_entries(entries: Sequence[Signed]) -> Keyed:
-    """The index keys of entries: the bands of their MinHash, and the keys by which rewrites meet."""
+    """The index keys of entries: the bands of their MinHash, and the keys by which rewrites meet.
+
+    An entry without words has no keys: it meets nothing.
+    """
+    entries = [entry for entry in entries if entry.signature.title or entry.signature.lead]
     if not entries:
         return Keyed(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
     signatures = [entry.signature for entry in entries]

@@ -35,7 +35,7 @@ from aggregator.types import (
     NotModified,
     PollOutcome,
 )
-from aggregator.workers import ParserPool
+from aggregator.workers import ParserPool, PoolClosedError
 
 log = logging.getLogger(__name__)
 
@@ -178,6 +178,8 @@ class PollWorkers:
             while (state := self._queue.take()) is not None:
                 try:
                     self._reports.put(self._poller.poll(state))
+                except PoolClosedError:
+                    return  # stopping: the poll is given up without a trace
                 except Exception as error:
                     log.exception("a bug: the poll of feed %s was given up", state.id)
                     self._reports.put(self._poller.give_up(state, error))

@@ -11,12 +11,12 @@ from aggregator.types import EventRecord, EventSummary
 
 def event_json(record: EventRecord) -> dict[str, Any]:
     """The record with its `entries` and `teasers`; times as RFC 3339 in UTC."""
-    return _plain(asdict(record))
+    return {name: _plain(value) for name, value in asdict(record).items()}
 
 
 def summary_json(summary: EventSummary) -> dict[str, Any]:
     """The event's line in a list."""
-    return _plain(asdict(summary))
+    return {name: _plain(value) for name, value in asdict(summary).items()}
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,171 @@
+"""Signatures: what the clusterer compares instead of texts, and the keys by which entries meet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from aggregator.cluster.tokens import RARITY_STEPS, Token, tokenise
+from aggregator.types import Entry, Signature
+
+SCHEME = 1
+"""To be raised whenever a signature of the same entry would come out differently."""
+
+PERMUTATIONS = 128
+SEED = 1
+BAND_ROWS = 4
+BANDS = PERMUTATIONS // BAND_ROWS
+"""32 bands of 4 rows: two entries of Jaccard similarity s share a band with probability 1 - (1 - s^4)^32
+(Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, 3.4.2): .87 at .5, .99 at .6."""
+
+TITLE_TOKENS = 40
+LEAD_TOKENS = 60
+BODY_TOKENS = 64
+
+NUMBER_MARK = 64
+CAPITAL_MARK = 128
+RARITY_MASK = 63
+
+SALIENT = 9
+"""Rarest words of an entry whose pairs are its event keys: 36 keys. benchmarks/calibrate_pairs.py prints what
+share of true pairs meets for it, and at how many candidates."""
+
+SALIENT_LEAD = 30
+FEWEST_RARITY = 3.5
+"""Words as common as this ("government", "people") say nothing of an event."""
+
+AGENCY = regex.compile(
+    r"^(?:[\p{Lu}][\p{L}.,'’ /-]{1,60})?\(\s*(?:[\p{Lu}]{2,6}|Reuters|Bloomberg|[\p{Lu}]\p{L}+)\s*\)\s*[-–—:]*\s*"
+)
+DATELINE = regex.compile(r"^[\p{Lu}][\p{Lu}.'’ -]{2,40}(?:,\s\p{L}+\.?\s\p{Nd}{1,2})?\s*[-–—]{1,2}\s+")
+BYLINE = regex.compile(r"^(?:by|von|par|por|di|da)\s+\p{Lu}[\p{L}.'’-]+(?:\s+\p{Lu}[\p{L}.'’-]+){1,3}(?:\s*[,|]\s*[^\n]{1,40})?(?:\n|$)",
+                       regex.IGNORECASE)  # fmt: skip
+"""What agencies and outlets put before a text that others take over without it."""
+
+TITLE_TAIL = regex.compile(r"\s+[-–—|:]\s+([^-–—|:]{2,60})$")
+
+
+def sign(entries: Sequence[Entry]) -> list[Signature]:
+    """A signature for each entry, in their order; an entry without words gets one that meets nothing."""
+    if not entries:
+        return []
+    from datasketch import MinHash  # noqa: PLC0415 (its scipy takes a second and 69 MB: only where there is news)
+
+    tokens = [_read(entry) for entry in entries]
+    shingles = [_shingles(title, lead) for title, lead, _ in tokens]
+    hashes = MinHash.generator(
+        shingles, num_perm=PERMUTATIONS, seed=SEED, scheme="affine32", hashfunc=int.from_bytes
+    )
+    return [
+        Signature(
+            scheme=SCHEME,
+            minhash=minhash.hashvalues.astype("<u4").tobytes(),
+            title=_numbers(title),
+            title_marks=_marks(title),
+            lead=_numbers(lead),
+            lead_marks=_marks(lead),
+            body=_numbers(body),
+            truncated=entry.truncated,
+        )
+        for entry, minhash, (title, lead, body) in zip(entries, hashes, tokens, strict=True)
+    ]
+
+
+def _read(entry: Entry) -> tuple[list[Token], list[Token], list[Token]]:
+    """The tokens of title, lead and body. The lead is the summary, unless the text begins with it, then the text."""
+    title = tokenise(_without_tail(entry.title, entry.source), entry.lang, TITLE_TOKENS)
+    body = tokenise(_without_dateline(entry.text), entry.lang, BODY_TOKENS)
+    summary = tokenise(_without_dateline(entry.summary), entry.lang, LEAD_TOKENS)
+    start = [token.number for token in summary[: max(1, len(summary) - 1)]]
+    if start and start != [token.number for token in body[: len(start)]]:
+        return title, (summary + body)[:LEAD_TOKENS], body
+    return title, body[:LEAD_TOKENS], body
+
+
+def _without_tail(title: str, source: str) -> str:
+    """The title without the outlet's name at its end (" - Reuters")."""
+    match = TITLE_TAIL.search(title)
+    if match is None or match.start() == 0:
+        return title
+    tail, outlet = match[1].casefold().strip(), source.casefold().strip()
+    return title[: match.start()] if outlet and (tail in outlet or outlet in tail) else title
+
+
+def _without_dateline(text: str) -> str:
+    start = BYLINE.sub("", text[:400], count=1).lstrip()
+    stripped = AGENCY.sub("", start, count=1)
+    return (stripped if stripped != start else DATELINE.sub("", start, count=1)) + text[400:]
+
+
+def _shingles(title: Sequence[Token], lead: Sequence[Token]) -> list[bytes]:
+    """The word 1-grams and 2-grams of title + lead, each once, as 32-bit numbers in 4 bytes."""
+    words = np.array([token.number for token in (*title, *lead)], dtype=np.uint32)
+    pairs = words[:-1] * np.uint32(0x9E3779B1) + np.roll(words, -1)[:-1] if len(words) > 1 else words[:0]
+    return [number.to_bytes(4, "big") for number in np.unique(np.concatenate((words, pairs))).tolist()]
+
+
+def _numbers(tokens: Sequence[Token]) -> bytes:
+    return np.array([token.number for token in tokens], dtype="<u4").tobytes()
+
+
+def _marks(tokens: Sequence[Token]) -> bytes:
+    return bytes(
+        min(round(token.rarity * RARITY_STEPS), RARITY_MASK)
+        | (NUMBER_MARK if token.is_number else 0)
+        | (CAPITAL_MARK if token.is_capital else 0)
+        for token in tokens
+    )
+
+
+# ---- keys ----------------------------------------------------------------------------------------
+
+
+def band_keys(minhash: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    """The keys [n, BANDS] of MinHash values [n, PERMUTATIONS]; entries without words get keys of their own row."""
+    rows = minhash.reshape(len(minhash), BANDS, BAND_ROWS).astype(np.uint64)
+    keys = np.broadcast_to(np.arange(BANDS, dtype=np.uint64), rows.shape[:2])
+    for row in range(BAND_ROWS):
+        keys = _mix(keys * np.uint64(0x9E3779B97F4A7C15) + rows[:, :, row])
+    return keys
+
+
+def event_keys(signature: Signature) -> NDArray[np.uint64]:
+    """Keys by which tellings of one event meet: pairs of the entry's rarest words; its title; its first words.
+
+    A key of one word would bring every text that names a president; a pair brings those that name the same two
+    things. The last two keys join a text with its truncation, and a headline with its copy.
+    """
+    weight: dict[int, int] = {}
+    title = np.frombuffer(signature.title, dtype="<u4").tolist()
+    lead = np.frombuffer(signature.lead, dtype="<u4").tolist()[:SALIENT_LEAD]
+    marks = (*signature.title_marks, *signature.lead_marks[:SALIENT_LEAD])
+    for number, mark in zip((*title, *lead), marks, strict=True):
+        rarity = mark & RARITY_MASK
+        if rarity >= FEWEST_RARITY * RARITY_STEPS:
+            weight[number] = max(weight.get(number, 0), rarity)
+    salient = sorted(sorted(weight, key=lambda number: (-weight[number], number))[:SALIENT])
+    pairs = [(a << 32) | b for a, b in combinations(salient, 2)]
+    pairs.extend(
+        _sequence_key(start)
+        for start in (title, np.frombuffer(signature.body, "<u4")[:8].tolist())
+        if len(start) >= 4
+    )
+    return _mix(np.array(pairs, dtype=np.uint64))
+
+
+def _sequence_key(numbers: Sequence[int]) -> int:
+    key = len(numbers)
+    for number in numbers:
+        key = (key * 0x9E3779B97F4A7C15 + number) & 0xFFFFFFFFFFFFFFFF
+    return key
+
+
+def _mix(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The finaliser of MurmurHash3 (64 bits): every bit of a key depends on every bit of what it is made of."""
+    keys = (keys ^ (keys >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    keys = (keys ^ (keys >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return keys ^ (keys >> np.uint64(33))

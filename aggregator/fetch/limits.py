@@ -1,0 +1,51 @@
+"""What a single fetch may cost, and the error that ends it inside this room."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from aggregator.types import Failed, FailureKind
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The largest body on the wire and after inflating, in bytes, and the longest chain of redirects.
+
+    Real feeds stay under 5 MB and shrink to a fifth in gzip. 30 MB is what a parsing process can still read
+    within its time and memory (11 s, 260 MB; see workers). Five redirects was the limit of RFC 2068 section
+    10.3; feeds that moved need two or three.
+    """
+
+    wire_bytes: int = 10_000_000
+    decoded_bytes: int = 30_000_000
+    redirects: int = 5
+
+
+class FetchError(Exception):
+    """Carries a Failed from deep within a fetch to Fetcher.fetch, which returns it; never leaves this room."""
+
+    def __init__(self, kind: FailureKind, detail: str, retry_after: int | None = None) -> None:
+        super().__init__(detail)
+        self.failed = Failed(kind, detail, retry_after)
+
+
+class Deadline:
+    """The moment at which a fetch ends, however far it got."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends_at = time.monotonic() + seconds
+
+    def rest(self) -> float:
+        """Seconds left, always above 0. Raises FetchError(TIMEOUT) when none are."""
+        rest = self._ends_at - time.monotonic()
+        if rest <= 0:
+            raise self.missed()
+        return rest
+
+    def missed(self) -> FetchError:
+        """The error to raise when something waited for as long as it was allowed to."""
+        return FetchError(
+            FailureKind.TIMEOUT, f"The server did not answer completely within {self._seconds:g} seconds."
+        )

@@ -1,0 +1,78 @@
+"""Where a fetch goes: addresses of feeds and of redirects, with the credentials kept apart."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from dataclasses import dataclass
+
+import httpx
+
+from aggregator.fetch.limits import FetchError
+from aggregator.types import FailureKind
+
+SCHEME_PORTS = {"http": 80, "https": 443}
+MAX_PORT = 65_535
+
+# What stands before the last "@" of the authority, with or without a scheme (RFC 3986 section 3.2.1).
+_USERINFO = re.compile(r"^(\s*(?:[^/?#@]*//)?)[^/?#]*@")
+
+
+def redacted(url: str) -> str:
+    """The URL without user name and password, fit for messages and logs; garbage comes back as it is."""
+    return _USERINFO.sub(r"\1", url)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one request asks for. `url` has no credentials and no fragment; `authorization` is "" or a header."""
+
+    url: httpx.URL
+    authorization: str
+
+    def redirected(self, location: str) -> Target:
+        """The target that a Location header names (RFC 9110 10.2.2); credentials stay on their own origin.
+
+        Raises FetchError(BAD_URL) if it is nothing that can be fetched.
+        """
+        try:
+            target = read_target(str(self.url.join(location)))
+        except (httpx.InvalidURL, ValueError):
+            raise FetchError(FailureKind.BAD_URL, "The server redirects to an unreadable address.") from None
+        except FetchError:
+            raise FetchError(
+                FailureKind.BAD_URL, f"The server redirects to {_short(location)}, which can't be fetched."
+            ) from None
+        if not target.authorization and _is_same_service(self.url, target.url):
+            return Target(target.url, self.authorization)
+        return target
+
+
+def read_target(url: str) -> Target:
+    """The target that a feed's URL names. Raises FetchError(BAD_URL) with the reason if there is none."""
+    try:
+        parsed = httpx.URL(url.strip())
+    except (httpx.InvalidURL, ValueError):
+        raise FetchError(FailureKind.BAD_URL, "The feed's address is no URL: correct it.") from None
+    if parsed.scheme not in SCHEME_PORTS:
+        raise FetchError(FailureKind.BAD_URL, "The feed's address must begin with http:// or https://.")
+    if not parsed.raw_host or (parsed.port or 0) > MAX_PORT:
+        raise FetchError(FailureKind.BAD_URL, "The feed's address names no host, or an impossible port.")
+    authorization = ""
+    if parsed.userinfo:
+        # RFC 7617 section 2: UTF-8 is what servers that say nothing most likely expect.
+        login = f"{parsed.username}:{parsed.password}".encode()
+        authorization = f"Basic {b64encode(login).decode()}"
+    return Target(parsed.copy_with(userinfo=b"", fragment=None), authorization)
+
+
+def _is_same_service(old: httpx.URL, new: httpx.URL) -> bool:
+    """Whether credentials may go along: the same origin, or the same host's step up to TLS."""
+    if old.raw_host != new.raw_host:
+        return False
+    before, after = ((url.scheme, url.port or SCHEME_PORTS[url.scheme]) for url in (old, new))
+    return before == after or (before, after) == (("http", 80), ("https", 443))
+
+
+def _short(location: str) -> str:
+    return redacted(location)[:100]

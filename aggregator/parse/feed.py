@@ -1,0 +1,162 @@
+"""A fetched body becomes a ParsedFeed: RSS, RDF and Atom through feedparser, JSON through its neighbour."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+from typing import Any
+from xml.sax import SAXException
+
+import feedparser
+
+from aggregator.parse.items import Shared, read_authors, read_entry, read_field, read_title
+from aggregator.parse.jsonfeed import looks_like_json, parse_json
+from aggregator.parse.mend import Mended, clean, decode, mend
+from aggregator.parse.texts import is_empty, is_http, join, language, plain
+from aggregator.types import Failed, FailureKind, Fetched, ParsedFeed
+
+FEED_ROOTS = frozenset({"rss", "rdf", "feed", "channel"})
+PAGE_ROOTS = frozenset({"html", "head", "body"})
+# RSS 1.0 module Syndication, in seconds; month and year by the calendar's average.
+PERIODS = {"hourly": 3600, "daily": 86_400, "weekly": 604_800, "monthly": 2_629_800, "yearly": 31_557_600}
+# How much of an unusable document an error message quotes, and how far a page is searched for its feed.
+QUOTED = 60
+MAX_PAGE = 100_000
+
+_COUNT = re.compile(r"([0-9]{1,7})(?:\.[0-9]*)?")
+_FEED_LINK = re.compile(r"<link\s[^<>]{0,1000}>", re.IGNORECASE)
+_FEED_TYPE = re.compile(r"application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
+_HREF = re.compile(r"\shref\s{0,9}=\s{0,9}[\"']?([^\s\"'<>]{1,500})", re.IGNORECASE)
+_SAID_INSTEAD = {
+    "opml": "The document is an OPML list of feeds, not a feed: import it with `feeds import`.",
+    "urlset": "The document is a sitemap, not a feed: look on the site for its feed.",
+    "sitemapindex": "The document is a sitemap, not a feed: look on the site for its feed.",
+}
+
+
+def parse_feed(fetched: Fetched) -> ParsedFeed | Failed:
+    """The feed in the body, however malformed; Failed(NOT_A_FEED) with a plain sentence if there is none.
+
+    Reads RSS 0.9x to 2.0, RSS 1.0, Atom 0.3 and 1.0, JSON Feed 1.0 and 1.1, RSS in JSON. The body decides,
+    not the content type. An empty feed is a feed; items with nothing in them are left out. Never raises,
+    and looks no entity of a DTD up anywhere.
+    """
+    text = decode(fetched.body, fetched.content_type)
+    base = join(fetched.url, fetched.content_location) or fetched.url
+    if not clean(text).strip("\ufeff \t\n"):
+        return _not_a_feed("The server sent an empty document: open the address in a browser to see why.")
+    if looks_like_json(text):
+        return parse_json(text, base)
+    document = mend(text)
+    parsed = _read(document.text.encode(), "application/xml; charset=utf-8")
+    if document.is_cut or not _entries(parsed):
+        parsed = max(parsed, _read(fetched.body, fetched.content_type), key=lambda each: len(_entries(each)))
+    version = str(parsed.get("version") or "")
+    if document.root in PAGE_ROOTS and not version:
+        return _not_a_feed(_describe_page(text, base))
+    feed = _assemble(parsed, document, base)
+    if feed.entries or (version and document.root in FEED_ROOTS and not document.is_cut):
+        return feed
+    return _not_a_feed(_describe(text, document, base))
+
+
+def _not_a_feed(sentence: str) -> Failed:
+    return Failed(FailureKind.NOT_A_FEED, clean(sentence))
+
+
+def _read(body: bytes, content_type: str) -> dict[str, Any]:
+    """What feedparser makes of the bytes, nothing if it breaks on them.
+
+    Content-Location stays out of the headers: with it, feedparser makes an address of the guid "17", which
+    then changes whenever the header does. xml:base counts either way.
+    """
+    try:
+        parsed: dict[str, Any] = feedparser.parse(
+            BytesIO(body),
+            sanitize_html=False,
+            resolve_relative_uris=False,
+            response_headers={"content-type": content_type},
+        )
+    except Exception:  # noqa: BLE001  # its lenient parser breaks in many ways on hostile input
+        return {}
+    return parsed
+
+
+def _entries(parsed: dict[str, Any]) -> list[dict[str, Any]]:
+    return parsed.get("entries") or []
+
+
+def _assemble(parsed: dict[str, Any], document: Mended, base: str) -> ParsedFeed:
+    feed = parsed.get("feed") or {}
+    # The version alone is not enough: RSS that declares the Atom namespace first passes for Atom.
+    is_atom = str(parsed.get("version") or "").startswith("atom") and document.root not in FEED_ROOTS
+    bare = Shared(
+        base=base,
+        lang="",
+        author="",
+        is_atom=is_atom or document.root == "feed",
+        is_loose=isinstance(parsed.get("bozo_exception"), SAXException),
+    )
+    title = read_title(feed, bare)
+    site_url = join(base, read_field(feed, "link", bare))
+    shared = Shared(
+        base=base if is_http(base) else site_url or base,
+        lang=title.lang,
+        # RFC 4287 section 4.1.2: the feed's author is the author of entries that name none.
+        author=read_authors(feed, bare) if bare.is_atom else "",
+        is_atom=bare.is_atom,
+        is_loose=bare.is_loose,
+    )
+    entries = [read_entry(item, shared) for item in _entries(parsed)]
+    named = [bool(entry.guid or entry.link) for entry in entries]
+    if document.is_cut and any(named) and not named[-1]:
+        # Its identity stood in the missing part: the next poll would take it for another item.
+        entries.pop()
+    return ParsedFeed(
+        title=plain(title),
+        site_url=site_url,
+        lang=language(read_field(feed, "language", bare)),
+        ttl=_ttl(feed, bare),
+        entries=tuple(entry for entry in entries if not is_empty(entry)),
+    )
+
+
+def _ttl(feed: dict[str, Any], shared: Shared) -> int | None:
+    """Seconds between polls that the feed asks for: RSS ttl (minutes), else sy:updatePeriod."""
+    minutes = _COUNT.fullmatch(read_field(feed, "ttl", shared))
+    if minutes and int(minutes.group(1)):
+        return int(minutes.group(1)) * 60
+    period, frequency = (read_field(feed, f"sy_update{name}", shared) for name in ("period", "frequency"))
+    if not (period or frequency):
+        return None
+    times = _COUNT.fullmatch(frequency)
+    # Daily and once are the module's own defaults.
+    seconds = PERIODS.get(period.lower() or "daily")
+    if seconds is None:
+        return None
+    return seconds // max(int(times.group(1)) if times else 1, 1) or None
+
+
+def _describe(text: str, document: Mended, base: str) -> str:
+    """What the document is instead of a feed, and what to do."""
+    if document.root in FEED_ROOTS:
+        if document.is_cut:
+            return "The feed breaks off before its first item: the server sent only a part of it."
+        return f"The document starts like a feed (<{document.root}>) but is of no known feed format."
+    if document.root in PAGE_ROOTS or "<html" in text[:MAX_PAGE].lower():
+        return _describe_page(text, base)
+    if document.root in _SAID_INSTEAD:
+        return _SAID_INSTEAD[document.root]
+    if document.root and text.lstrip("\ufeff \t\r\n").startswith("<"):
+        return f"The document is XML but no feed: its outermost element is <{document.root[:QUOTED]}>."
+    start = " ".join(text[: 4 * QUOTED].split())[:QUOTED]
+    return f"The document is neither XML nor JSON; it starts with {start!a}: check the feed's address."
+
+
+def _describe_page(text: str, base: str) -> str:
+    for link in _FEED_LINK.findall(text[:MAX_PAGE]):
+        href = _HREF.search(link)
+        url = join(base, href.group(1).replace("&amp;", "&")) if href and _FEED_TYPE.search(link) else ""
+        if url:
+            return f"The address leads to an HTML page, not to a feed; the page names this feed: {url}"
+    return "The address leads to an HTML page, not to a feed: look on that page for the feed's address."

@@ -1,0 +1,119 @@
+"""The program as its users run it, and what it left in a database, in a form that two runs can be compared by."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+def environment(folder: Path, settings: Mapping[str, object] | None = None) -> dict[str, str]:
+    """The environment of a run that keeps everything in `folder`, may fetch from loopback and never waits."""
+    chosen: dict[str, object] = {
+        "DATABASE": f"sqlite:///{folder / 'news.db'}",
+        "OPML": folder / "feeds.opml",
+        "ALLOW_ADDRESSES": "127.0.0.1",
+        "HOST_DELAY": 0,
+        "HOST_CONNECTIONS": 8,
+        "MIN_INTERVAL": 0,
+        "FETCH_TIMEOUT": 5,
+    }
+    chosen |= settings or {}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}
+    return plain | {f"AGGREGATOR_{name}": str(value) for name, value in chosen.items()}
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line of a run."""
+    return [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]
+
+
+def run(
+    folder: Path,
+    *arguments: object,
+    status: int = 0,
+    stdin: bytes = b"",
+    settings: Mapping[str, object] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """A finished run of the program, which must end with `status` and without a traceback."""
+    done = subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        env=environment(folder, settings),
+        input=stdin.decode(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def write_jsonl(file: Path, entries: Iterable[Mapping[str, Any]]) -> Path:
+    """A file of JSON Lines."""
+    file.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries))
+    return file
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a database holds, told by content and not by ids or times of arrival."""
+
+    entries: frozenset[tuple[str, str, str, str]]
+    events: frozenset[frozenset[tuple[str, str]]]
+    canonical: frozenset[tuple[str, str]]
+    teasers: frozenset[tuple[object, ...]]
+
+
+def contents(database: Path) -> Contents:
+    """The contents of a database, read through its views."""
+    with closing(sqlite3.connect(database)) as db:
+        name_of = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, feed_url, guid FROM v1_entry")}
+        events: dict[int, set[tuple[str, str]]] = defaultdict(set)
+        for event, entry in db.execute("SELECT event_id, entry_id FROM v1_event_entry"):
+            events[event].add(name_of[entry])
+        canonical = dict(db.execute("SELECT id, canonical_entry_id FROM v1_event WHERE merged_into IS NULL"))
+        teasers = {
+            (
+                name_of[canonical[event]],
+                position,
+                kind,
+                text,
+                title,
+                url,
+                name_of.get(entry),
+                name_of.get(canonical.get(related, 0)),
+            )
+            for event, position, kind, text, title, url, entry, related in db.execute(
+                "SELECT event_id, position, kind, text, title, url, entry_id, related_event_id FROM v1_teaser"
+            )
+        }
+        return Contents(
+            entries=frozenset(db.execute("SELECT feed_url, guid, title, text FROM v1_entry")),
+            events=frozenset(frozenset(members) for members in events.values()),
+            canonical=frozenset(name_of[entry] for entry in canonical.values()),
+            teasers=frozenset(teasers),
+        )
+
+
+def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
+    """The rows of one SELECT."""
+    with closing(sqlite3.connect(database)) as db:
+        return db.execute(sql).fetchall()
+
+
+def count(database: Path, table: str) -> int:
+    """The number of rows in a table or view."""
+    return int(query(database, f"SELECT count(*) FROM {table}")[0][0])

@@ -1,0 +1,66 @@
+"""Settings: defaults that work, and one clear message for each that does not."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from aggregator.config import Settings, SettingsError, load_settings
+from tests.program import ROOT, run
+
+
+def test_nothing_needs_to_be_configured() -> None:
+    settings = load_settings({})
+    assert settings.database == "sqlite:///aggregator.db"
+    assert settings.opml == Path("feeds.opml")
+
+
+def test_a_flag_wins_over_the_default() -> None:
+    assert load_settings({"interval": "900", "opml": None}).interval == 900
+
+
+def test_addresses_are_given_as_a_list() -> None:
+    settings = load_settings({"allow_addresses": "127.0.0.1, 10.0.0.0/8,::1"})
+    assert settings.allow_addresses == (ip_network("127.0.0.1"), ip_network("10.0.0.0/8"), ip_network("::1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("interval", "soon"),
+        ("interval", "0"),
+        ("host_connections", "0"),
+        ("fetch_timeout", "-1"),
+        ("window_days", "0"),
+        ("allow_addresses", "localhost"),
+        ("port", "70000"),
+        ("log_level", "LOUD"),
+        ("database", "mysql://x"),
+        ("user_agent_contact", "a\nb"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_value(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        load_settings({name: value})
+    assert f"--{name.replace('_', '-')}={value}: " in str(error.value)
+
+
+def test_intervals_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"MIN_INTERVAL \(900\) is above MAX_INTERVAL \(600\)"):
+        load_settings({"min_interval": "900", "max_interval": "600"})
+
+
+def test_a_wrong_variable_ends_the_program_with_status_2_and_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "events", status=2, settings={"INTERVAL": "soon"})
+    assert done.stderr.count("\n") == 1
+    assert "AGGREGATOR_INTERVAL=soon" in done.stderr
+
+
+def test_every_setting_is_documented() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for name, field in Settings.model_fields.items():
+        shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        default = f"`{shown}`" if shown != "" else "none"
+        assert f"| `{name.upper()}` | {default} | {field.description} |" in readme

@@ -1,0 +1,147 @@
+"""The store: its schema, its transactions, and what it does with entries."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from aggregator.store import StoreError, open_store
+from aggregator.store.dialect import hold_role, open_engine, tidy
+from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds
+from aggregator.store.schema import HEAD
+from aggregator.store.tables import Row
+from aggregator.types import Feed
+from tests.program import ROOT, count, query
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def _url(folder: Path) -> str:
+    return f"sqlite:///{folder / 'news.db'}"
+
+
+def _feed(number: int, title: str = "") -> Feed:
+    return Feed(f"https://news{number}.example/rss", title or f"News {number}", "World", "")
+
+
+def test_the_migrations_make_the_tables_that_the_program_uses(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.read() as db:
+        assert compare_metadata(MigrationContext.configure(db), Row.metadata) == []
+    store.close()
+
+
+def test_the_newest_revision_is_the_one_the_program_knows() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "aggregator/store/migrations"))
+    assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_the_views_have_the_columns_that_other_programs_rely_on(tmp_path: Path) -> None:
+    open_store(_url(tmp_path)).close()
+    expected = {
+        "v1_event": "id title url source summary text lang published_at first_seen_at last_seen_at entry_count"
+        " source_count canonical_entry_id merged_into",
+        "v1_event_entry": "event_id entry_id relation score feed_url source guid title url published_at",
+        "v1_teaser": "event_id position kind text title url source published_at entry_id related_event_id",
+        "v1_entry": "id feed_url guid url title text html lang author published_at first_seen_at date_guessed"
+        " event_id",
+        "v1_change": "cursor event_id kind other_event_id at",
+        "v1_feed": "url title category state last_polled_at last_success_at next_poll_at failures problem entries"
+        " moved_to",
+    }
+    for view, columns in expected.items():
+        found = [
+            row[0] for row in query(tmp_path / "news.db", f"SELECT name FROM pragma_table_info('{view}')")
+        ]
+        assert found == columns.split(), view
+
+
+def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
+    open_store(_url(tmp_path)).close()
+    with closing(sqlite3.connect(tmp_path / "news.db")) as db:
+        db.execute("UPDATE alembic_version SET version_num = '9999'")
+        db.commit()
+    with pytest.raises(StoreError, match="a newer version wrote it"):
+        open_store(_url(tmp_path))
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "news.db").write_text("shopping list\n" * 100)
+    with pytest.raises(StoreError, match="is no database"):
+        open_store(_url(tmp_path))
+    assert (tmp_path / "news.db").read_text().startswith("shopping list")
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
+        open_store(_url(tmp_path / "nowhere"))
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with pytest.raises(ZeroDivisionError), store.write() as db:  # noqa: PT012 (the write before it is the point)
+        sync_feeds(db, [_feed(1)], 1800, NOW)
+        raise ZeroDivisionError
+    store.close()
+    assert count(tmp_path / "news.db", "feed") == 0
+
+
+def test_a_role_is_held_by_one_process_and_free_after_it(tmp_path: Path) -> None:
+    one, other = open_engine(_url(tmp_path)), open_engine(_url(tmp_path))
+    with hold_role(one, "poll") as first:
+        with hold_role(other, "poll") as second:
+            assert (first, second) == (True, False)
+        with hold_role(other, "cluster") as different:
+            assert different
+    with hold_role(other, "poll") as third:
+        assert third
+
+
+def test_new_feeds_are_due_at_once(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        assert sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW) == 2
+        assert [state.url for state in due_feeds(db, NOW)] == [_feed(1).url, _feed(2).url]
+    store.close()
+
+
+def test_a_feed_that_left_the_list_keeps_its_history_and_is_paused(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW)
+        sync_feeds(db, [_feed(2)], 1800, NOW)
+        assert [state.url for state in listed_feeds(db)] == [_feed(2).url]
+    assert dict(query(tmp_path / "news.db", "SELECT title, state FROM v1_feed")) == {
+        "News 1": "paused",
+        "News 2": "ok",
+    }
+    with store.write() as db:
+        assert sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW) == 0
+        assert len(listed_feeds(db)) == 2
+    store.close()
+
+
+def test_a_new_title_in_the_list_is_taken_over(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        sync_feeds(db, [_feed(1)], 1800, NOW)
+        sync_feeds(db, [_feed(1, "Better Name")], 1800, NOW)
+        assert [state.title for state in listed_feeds(db)] == ["Better Name"]
+    store.close()
+
+
+def test_tidying_an_open_database_does_no_harm(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    tidy(store.engine)
+    with store.read() as db:
+        assert listed_feeds(db) == []
+    store.close()
