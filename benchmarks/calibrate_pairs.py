@@ -15,7 +15,7 @@ import gzip
 import json
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ from aggregator.cluster.signature import sign
 from aggregator.normalise import normalise
 from aggregator.parse import parse_date
 from aggregator.pipeline.cluster import key_entries
-from aggregator.types import EntryId, FeedId, Link, ParsedEntry, ParsedFeed, Signed
+from aggregator.types import Entry, EntryId, FeedId, Link, ParsedEntry, ParsedFeed, Signed
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 WINDOW = timedelta(days=3)
@@ -49,8 +49,8 @@ SIGNS = np.array([0, 1, 1, 1, 1, 1, 1, 1, 1, -1])
 class Half:
     """One half of a set: its entries, the event of each, and the candidate pairs with their features."""
 
-    prepared: Mapping[int, Prepared]
-    event: Mapping[int, str]
+    prepared: Mapping[EntryId, Prepared]
+    event: Mapping[EntryId, str]
     pairs: NDArray[np.int64]
     values: NDArray[np.float64]
     copies: NDArray[np.bool_]
@@ -72,11 +72,12 @@ def _signed(rows: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, Signed]]:
         ParsedEntry(
             guid=row["id"], link="", title=row["title"], title_is_html=False, summary="", summary_is_html=False,
             content=row.get("text") or "", content_is_html=False, base="", author="", lang=row.get("lang") or "",
-            source=row.get("source") or "", published=parse_date(row["published"]) if row.get("published") else None,
+            source=row.get("source") or "",
+            published=parse_date(row["published"]) if row.get("published") else None,
         )
         for row in rows
     ]  # fmt: skip
-    entries = []
+    entries: list[Entry] = []
     for start in range(0, len(parsed), 4000):
         entries.extend(
             normalise(ParsedFeed("", "", "", None, tuple(parsed[start : start + 4000])), "", NOW).entries
@@ -157,7 +158,7 @@ def _fit(halves: Sequence[Half]) -> tuple[float, NDArray[np.float64]]:
 
 def _clusters(
     half: Half, chances: NDArray[np.float64], threshold: float, bias: float, weights: NDArray[np.float64]
-) -> dict[int, int]:
+) -> dict[EntryId, int]:
     links = [
         Link(EntryId(a), EntryId(b), float(chance), bool(copy))
         for (a, b), chance, copy in zip(half.pairs.tolist(), chances, half.copies, strict=True)
@@ -169,7 +170,7 @@ def _clusters(
         if (one.lang and other.lang and one.lang != other.lang) or abs(one.at - other.at) > WINDOW:
             return 0.0
         total = bias + float(np.dot(weights, list(features(one, other).values())))
-        return 1 / (1 + np.exp(-total))
+        return float(1 / (1 + np.exp(-total)))
 
     groups = partition(
         [EntryId(n) for n in half.prepared], links, threshold, score, lambda n: half.prepared[n].order
@@ -177,7 +178,7 @@ def _clusters(
     return {entry: number for number, group in enumerate(groups) for entry in group}
 
 
-def _figures(found: Mapping[int, int], event: Mapping[int, str]) -> tuple[float, float, float, float]:
+def _figures(found: Mapping[EntryId, int], event: Mapping[EntryId, str]) -> tuple[float, float, float, float]:
     """Pairwise precision, recall and F1, and B-cubed F1 (Bagga and Baldwin 1998)."""
     both = Counter((found[n], event[n]) for n in found)
     ours, gold = Counter(found.values()), Counter(event.values())
@@ -212,19 +213,26 @@ def main() -> None:
     if arguments.write:
         _write(bias, dict(zip(names, weights.tolist(), strict=True)), arguments.fit)
     for name, (_, half) in halves.items():
-        print(f"\n{name}: {len(half.prepared)} entries, {half.true_pairs} true pairs; candidates: "
-              f"{2 * len(half.pairs) / len(half.prepared):.1f} an entry, "
-              f"recall {half.truth.sum() / max(1, half.true_pairs):.3f}; "
-              f"copies: {half.copies.sum()} pairs, precision {half.truth[half.copies].mean() if half.copies.any() else 1:.4f}")  # fmt: skip
-        chances = 1 / (1 + np.exp(-np.clip(bias + half.values @ weights, -30, 30)))
-        print("  threshold   pair P   R      | clusters: P      R      F1     B3 F1")
-        for threshold in THRESHOLDS:
-            chosen = (chances >= threshold) | half.copies
-            right = half.truth[chosen].sum()
-            figures = _figures(_clusters(half, chances, threshold, bias, weights), half.event)
-            print(f"  {threshold:9.2f}  {right / max(1, chosen.sum()):7.4f} {right / max(1, half.true_pairs):6.3f} |          "
-                  + " ".join(f"{figure:6.3f}" for figure in figures))  # fmt: skip
+        print(f"\n{name}")
+        _report(half, bias, weights)
     _speed(next(iter(halves.values()))[1])
+
+
+def _report(half: Half, bias: float, weights: NDArray[np.float64]) -> None:
+    met = half.truth.sum() / max(1, half.true_pairs)
+    right_copies = half.truth[half.copies].mean() if half.copies.any() else 1.0
+    print(f"  {len(half.prepared)} entries, {half.true_pairs} true pairs")
+    print(f"  candidates: {2 * len(half.pairs) / len(half.prepared):.1f} an entry, recall {met:.3f}")
+    print(f"  copies: {half.copies.sum()} pairs, precision {right_copies:.4f}")
+    print("  threshold  pairs: P      R   | clusters: P      R     F1   B3 F1")
+    chances = 1 / (1 + np.exp(-np.clip(bias + half.values @ weights, -30, 30)))
+    for threshold in THRESHOLDS:
+        chosen = (chances >= threshold) | half.copies
+        right = half.truth[chosen].sum()
+        precision, recall = right / max(1, chosen.sum()), right / max(1, half.true_pairs)
+        figures = _figures(_clusters(half, chances, threshold, bias, weights), half.event)
+        shown = " ".join(f"{figure:6.3f}" for figure in figures)
+        print(f"  {threshold:9.2f}  {precision:9.3f} {recall:6.3f} |     {shown}")
 
 
 def _speed(half: Half) -> None:
@@ -240,9 +248,11 @@ def _write(bias: float, weights: Mapping[str, float], sets: Sequence[str]) -> No
     lines = [f"    {json.dumps(name, ensure_ascii=False)}: {weight:.3f}," for name, weight in weights.items()]
     file.write_text(
         '"""The weights of the score: a logistic regression on labelled pairs.\n\n'
-        f"Fitted by `python benchmarks/calibrate_pairs.py DIR --write` on the first halves of {', '.join(sets)}\n"
-        "(each set weighs the same; candidate pairs that are no copies; ridge 1). docs/benchmarks.md has the figures of the\n"
-        'second halves, whose events the fit has not seen. To be fitted again when the features change.\n"""\n\n'
+        "Fitted by `python benchmarks/calibrate_pairs.py DIR --write` on the first halves of\n"
+        f"{', '.join(sets)}"
+        " (each set weighs the same; candidate pairs that are no copies; ridge 1). docs/benchmarks.md\n"
+        "has the figures of the second halves, whose events the fit has not seen. To be fitted again when\n"
+        'features change.\n"""\n\n'
         f"BIAS = {bias:.3f}\nWEIGHTS = {{\n" + "\n".join(lines) + "\n}\n"
     )
 

@@ -17,16 +17,16 @@ from tests.program import Contents, contents, count, query, run, write_jsonl
 
 PARAGRAPHS = (
     (
-        "The harbour town of Veldmark opened its rebuilt lighthouse on Saturday, eleven years after a storm tore off"
-        " the lantern room and left the coast dark."
+        "The harbour town of Veldmark opened its rebuilt lighthouse on Saturday, eleven years after a storm tore"
+        " off the lantern room and left the coast dark."
     ),
     (
         "Mayor Ilse Brandt lit the lamp at dusk while some two thousand people watched from the mole. The work cost"
         " 4.2 million crowns, a third of it given by fishing families along the coast."
     ),
     (
-        "Engineers kept the old granite tower and hung a new steel stair inside it. The lens, ground in 1911, was found"
-        " in a museum cellar and cleaned by hand over two winters."
+        "Engineers kept the old granite tower and hung a new steel stair inside it. The lens, ground in 1911, was"
+        " found in a museum cellar and cleaned by hand over two winters."
     ),
 )
 SHORT_ITEM = (

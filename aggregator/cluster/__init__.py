@@ -1,0 +1,1 @@
+"""Which entries tell the same event: signature, index of candidates, score of a pair, assignment to events."""

@@ -52,7 +52,7 @@ def explain_entry(db: Connection, entry: EntryId, settings: Settings) -> Explana
     together = set(entries_of(db, [event])) if event is not None else {entry}
     links = sorted(links_of(db, [entry]), key=lambda link: (not link.is_copy, -link.score, link.a, link.b))
     shown = [_other(link, entry) for link in links][:MOST_SHOWN]
-    shown += [number for number in sorted(together - {entry, *shown})][: MOST_SHOWN - len(shown)]
+    shown += sorted(together - {entry, *shown})[: MOST_SHOWN - len(shown)]
     pairs = [pair for number in shown if (pair := explain_pair(db, entry, number, settings)) is not None]
     return Explanation(
         found[0], event, len(together), _rule(event, together, links), SAME_EVENT, tuple(pairs)
