@@ -39,20 +39,18 @@ def _figures(database: Path, truth: dict[str, list[tuple[str, int, str]]]) -> No
         for guid, event, kind in items:
             known[name, guid] = (event, kind)
     stored = rows(database, "SELECT feed_url, guid, url, event_id FROM v1_entry")
-    found: dict[tuple[int, str], int] = {}
     missing = 0
     by_event: dict[int, list[tuple[int, str]]] = defaultdict(list)
     ours: dict[int, list[int]] = defaultdict(list)
     for feed_url, guid, url, event_id in stored:
-        name = str(feed_url).rsplit("/", 1)[-1]
-        number = str(url).rsplit("-", 1)[-1].split(".html")[0]
-        item = known.get((name, str(guid))) or known.get((name, f"{str(url).split('/2026')[0]}/?p={number}"))
+        name = feed_url.rsplit("/", 1)[-1]
+        number = url.rsplit("-", 1)[-1].split(".html")[0]
+        item = known.get((name, guid)) or known.get((name, f"{url.split('/2026')[0]}/?p={number}"))
         if item is None:
             missing += 1
             continue
-        found[len(found), item[1]] = item[0]
-        by_event[item[0]].append((int(str(event_id)), item[1]))
-        ours[int(str(event_id))].append(item[0])
+        by_event[item[0]].append((event_id, item[1]))
+        ours[event_id].append(item[0])
     expected = sum(map(len, truth.values()))
     print(f"entries stored: {len(stored)} of {expected}; not in truth: {missing}")
     together: Counter[tuple[str, str]] = Counter()

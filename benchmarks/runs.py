@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
@@ -61,7 +62,7 @@ def run_timed(folder: Path, *arguments: str) -> tuple[float, dict[str, object]]:
     return time.perf_counter() - started, json.loads(done.stdout)
 
 
-def rows(database: Path, sql: str) -> list[tuple[object, ...]]:
+def rows(database: Path, sql: str) -> list[tuple[Any, ...]]:
     """The rows of one SELECT."""
     with closing(sqlite3.connect(database)) as db:
         return db.execute(sql).fetchall()

@@ -108,4 +108,4 @@ def _addresses(host: str, flags: int) -> tuple[Address, ...]:
 def _why_unknown(host: str, error: Exception) -> str:
     if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
         return f"The name {host} could not be looked up just now: no name server answered."
-    return f"The name {host} is not known: the address is wrong, or the site is gone."
+    return f"The name {host} is not known: the address is wrong, the site is gone, or there is no network."
