@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,34 +78,45 @@ class Contents:
 
 
 def contents(database: Path) -> Contents:
-    """The contents of a database, read through its views."""
+    """The contents of an SQLite database."""
     with closing(sqlite3.connect(database)) as db:
-        name_of = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, feed_url, guid FROM v1_entry")}
-        events: dict[int, set[tuple[str, str]]] = defaultdict(set)
-        for event, entry in db.execute("SELECT event_id, entry_id FROM v1_event_entry"):
-            events[event].add(name_of[entry])
-        canonical = dict(db.execute("SELECT id, canonical_entry_id FROM v1_event WHERE merged_into IS NULL"))
-        teasers = {
-            (
-                name_of[canonical[event]],
-                position,
-                kind,
-                text,
-                title,
-                url,
-                name_of.get(entry),
-                name_of.get(canonical.get(related, 0)),
-            )
-            for event, position, kind, text, title, url, entry, related in db.execute(
-                "SELECT event_id, position, kind, text, title, url, entry_id, related_event_id FROM v1_teaser"
-            )
-        }
-        return Contents(
-            entries=frozenset(db.execute("SELECT feed_url, guid, title, text FROM v1_entry")),
-            events=frozenset(frozenset(members) for members in events.values()),
-            canonical=frozenset(name_of[entry] for entry in canonical.values()),
-            teasers=frozenset(teasers),
+        return contents_by(lambda sql: db.execute(sql).fetchall())
+
+
+def contents_by(rows: Callable[[str], Iterable[Sequence[Any]]]) -> Contents:
+    """The contents of a database, read through its views by a function that runs a SELECT."""
+    name_of = {row[0]: (row[1], row[2]) for row in rows("SELECT id, feed_url, guid FROM v1_entry")}
+    events: dict[int, set[tuple[str, str]]] = defaultdict(set)
+    for event, entry in rows("SELECT event_id, entry_id FROM v1_event_entry"):
+        events[event].add(name_of[entry])
+    canonical = {
+        row[0]: row[1]
+        for row in rows("SELECT id, canonical_entry_id FROM v1_event WHERE merged_into IS NULL")
+    }
+    teasers = {
+        (
+            name_of[canonical[event]],
+            position,
+            kind,
+            text,
+            title,
+            url,
+            name_of.get(entry),
+            name_of.get(canonical.get(related, 0)),
         )
+        for event, position, kind, text, title, url, entry, related in rows(
+            "SELECT event_id, position, kind, text, title, url, entry_id, related_event_id FROM v1_teaser"
+        )
+    }
+    return Contents(
+        entries=frozenset(
+            (row[0], row[1], row[2], row[3])
+            for row in rows("SELECT feed_url, guid, title, text FROM v1_entry")
+        ),
+        events=frozenset(frozenset(members) for members in events.values()),
+        canonical=frozenset(name_of[entry] for entry in canonical.values()),
+        teasers=frozenset(teasers),
+    )
 
 
 def query(database: Path, sql: str) -> list[tuple[Any, ...]]:

