@@ -137,7 +137,7 @@ def sanitise(markup: str, base: str) -> str:
     Links are http, https or mailto and tell their target nothing of the reader; tracking pixels are gone.
     """
     cleaned: str = nh3.clean(
-        markup[:LONGEST_MARKUP],
+        CONTROLS.sub("", markup[:LONGEST_MARKUP]),
         tags=TAGS,
         clean_content_tags=EMPTIED,
         attributes=ATTRIBUTES,
@@ -145,7 +145,8 @@ def sanitise(markup: str, base: str) -> str:
         link_rel="nofollow noopener noreferrer",
         url_relative=("rewrite_with_base", base) if base else "deny",
     )
-    return PIXEL.sub("", cleaned)
+    # After cleaning: character references have become the characters they name.
+    return clean_text(PIXEL.sub("", cleaned))
 
 
 def has_markup(text: str) -> bool:
