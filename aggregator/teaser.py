@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import regex
 import xxhash
@@ -25,15 +26,15 @@ LONGEST_LISTED = 300
 ELLIPSIS = regex.compile(r"\s*(?:\[\s*(?:…|\.{3,})\s*\]|\(\s*(?:…|\.{3,})\s*\)|…|\.{3,})\s*$")
 """The ways in which sites mark a cut: …, ..., […], [...], (…)."""
 
-INVISIBLE = regex.compile(r"[\u200b\u2060\ufeff\u00ad]")
-SPACE = regex.compile(r"[\s\p{Z}]+")
+INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad]")
 GRAPHEME = regex.compile(r"\X")
 QUOTES = str.maketrans("‘’‚‛`´“”„‟«»‹›–—−", "''''''\"\"\"\"\"\"''---")
 BULLET = regex.compile(r"^[•·▪‣*–—>-]+\s+")
 HEADING = regex.compile(
     r"^(?:related(?: (?:stories|articles|news|items))?|read (?:more|also|next)|see also"
     r"|more (?:on this|stories|news)|(?:à )?lire aussi|sur le même sujet|mehr zum thema|lesen sie auch|lea también"
-    r"|más sobre|noticias relacionadas|leggi anche|leia (?:também|mais)|lees ook|läs också|читайте также)\s*[:：]?$",
+    r"|más sobre|noticias relacionadas|leggi anche|leia (?:também|mais)|lees ook|läs också"
+    r"|читайте также)\s*[:：]?$",
     regex.IGNORECASE,
 )
 
@@ -54,7 +55,7 @@ LIVE = re.compile(
 
 def fold_space(text: str) -> str:
     """The text on one line: every run of white space is one space, none at the ends, invisible signs gone."""
-    return SPACE.sub(" ", INVISIBLE.sub("", text)).strip()
+    return " ".join(INVISIBLE.sub("", text).split())
 
 
 def truncate(text: str) -> str:
@@ -64,11 +65,12 @@ def truncate(text: str) -> str:
     """
     # A grapheme cluster can be long, but real ones are not: 32 code points each leave room for any of them.
     start = fold_space(text[: LENGTH * 64])[: LENGTH * 32]
-    clusters: list[str] = []
-    for match in GRAPHEME.finditer(start):
-        clusters.append(match.group())
-        if len(clusters) > LENGTH:
-            return "".join(clusters[: LENGTH - 1]).rstrip() + "…"
+    if start.isascii():  # one character is one cluster: white space is folded, so no CR LF is left
+        clusters = list(start[: LENGTH + 1])
+    else:
+        clusters = [match.group() for match in islice(GRAPHEME.finditer(start), LENGTH + 1)]
+    if len(clusters) > LENGTH:
+        return "".join(clusters[: LENGTH - 1]).rstrip() + "…"
     return ELLIPSIS.sub("…", start) if is_cut(start) else start
 
 

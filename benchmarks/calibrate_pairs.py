@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from aggregator.cluster.assign import partition
 from aggregator.cluster.index import WindowIndex
-from aggregator.cluster.score import Prepared, compare, copy_reason, features, prepare
+from aggregator.cluster.score import Prepared, copy_reason, features, judge, prepare
 from aggregator.cluster.signature import sign
 from aggregator.normalise import normalise
 from aggregator.parse import parse_date
@@ -239,8 +239,8 @@ def _speed(half: Half) -> None:
     prepared = list(half.prepared.values())[:300]
     started = time.perf_counter()
     for a, b in combinations(prepared[:100], 2):
-        compare(a, b)
-    print(f"\ncompare: {(time.perf_counter() - started) / 4950 * 1e6:.1f} us a pair")
+        judge(a, b)
+    print(f"\njudge: {(time.perf_counter() - started) / 4950 * 1e6:.1f} us a pair")
 
 
 def _write(bias: float, weights: Mapping[str, float], sets: Sequence[str]) -> None:

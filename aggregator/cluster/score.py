@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from aggregator.cluster.signature import NUMBER_MARK, RARITY_MASK
 from aggregator.cluster.tokens import RARITY_STEPS
@@ -27,8 +28,15 @@ RELATED = 0.35
 COMMON = 1.5
 """Rarity below which a word weighs nothing: the first dozens of function words of a language."""
 
+LEAST_SAID = 8.0
+"""Sum of rarities above COMMON that an entry needs to be told from others: "News in brief" has 5, a headline of
+three content words about 9."""
+
 NAME_RARITY = 5.0
 """Rarity from which a word is most often a name or a term."""
+
+FEWEST_SHARED = 3
+"""Different words that copies share at the least: below, nothing else needs to be looked at."""
 
 COPY_CONTAINMENT = 0.8
 COPY_TOKENS = 24
@@ -49,24 +57,25 @@ class Prepared:
     lang: str
     source_key: str
     order: tuple[object, ...]
+    minhash: NDArray[np.uint32]
     title: Mapping[int, float]
     words: Mapping[int, float]
     title_norm: float
     words_norm: float
     title_total: float
+    words_total: float
     title_numbers: frozenset[int]
     numbers: frozenset[int]
     title_sequence: tuple[int, ...]
     body: tuple[int, ...]
-    lead_pairs: frozenset[tuple[int, int]]
-    all_pairs: frozenset[tuple[int, int]]
+    lead_pairs: frozenset[int]
     lead_length: int
     truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What two entries have in common. `reason` is a sentence for people; `features` are named and in [0, 1]-ish."""
+    """What two entries have in common. `reason` is a sentence for people; most `features` are in [0, 1]."""
 
     probability: float
     is_copy: bool
@@ -90,17 +99,18 @@ def prepare(signed: Signed) -> Prepared:
         lang=signed.lang,
         source_key=signed.source_key,
         order=(signed.at, signature.minhash, signature.title, signature.lead, signed.source_key, signed.id),
+        minhash=np.frombuffer(signature.minhash, dtype="<u4"),
         title=title_weights,
         words=words,
         title_norm=math.sqrt(sum(weight * weight for weight in title_weights.values())),
         words_norm=math.sqrt(sum(weight * weight for weight in words.values())),
         title_total=sum(title_weights.values()),
+        words_total=sum(words.values()),
         title_numbers=title_numbers,
         numbers=title_numbers | _digits(lead, signature.lead_marks),
         title_sequence=tuple(title),
         body=tuple(np.frombuffer(signature.body, dtype="<u4").tolist()),
-        lead_pairs=frozenset(pairwise(lead)),
-        all_pairs=frozenset(pairwise((*title, *lead))),
+        lead_pairs=frozenset(a << 32 | b for a, b in pairwise(lead)),
         lead_length=len(lead),
         truncated=signature.truncated,
     )
@@ -122,16 +132,15 @@ def _digits(numbers: list[int], marks: bytes) -> frozenset[int]:
 
 def copy_reason(a: Prepared, b: Prepared) -> str:
     """Why the two are the same text (or one the cut start of the other), "" if they are not."""
-    if _numbers_conflict(a, b):
+    if len(a.words.keys() & b.words.keys()) < FEWEST_SHARED or _numbers_conflict(a, b):
         return ""
     shorter = min(a.lead_length, b.lead_length)
-    title = _cosine(a.title, b.title, a.title_norm, b.title_norm)
     shared = _containment(a.lead_pairs, b.lead_pairs)
     if shorter >= COPY_TOKENS and shared >= COPY_CONTAINMENT:
         return f"{shared:.0%} of the shorter text's beginning stands in the other"
-    if shorter >= SHORT_TOKENS and shared >= SHORT_CONTAINMENT and title >= 0.5:
+    if shorter >= SHORT_TOKENS and shared >= SHORT_CONTAINMENT and _titles_alike(a, b):
         return f"alike titles, and {shared:.0%} of the shorter text stands in the other"
-    if _is_start(a, b) and (title >= 0.5 or min(len(a.body), len(b.body)) >= 2 * SHORT_TOKENS):
+    if _is_start(a, b) and (min(len(a.body), len(b.body)) >= 2 * SHORT_TOKENS or _titles_alike(a, b)):
         return "one text is the start of the other"
     if _same_title(a, b) and (not shorter or shared >= 0.3):
         return "the same title" + (
@@ -141,7 +150,7 @@ def copy_reason(a: Prepared, b: Prepared) -> str:
 
 
 def _numbers_conflict(a: Prepared, b: Prepared) -> bool:
-    """ "Day 21" and "Day 22", two scores, two prices: a template that was filled in anew, or an update."""
+    """Two days of a series, two scores, two prices: a template filled in anew, or an update."""
     if a.title_numbers != b.title_numbers and a.title_numbers and b.title_numbers:
         return True
     both = a.numbers | b.numbers
@@ -151,6 +160,8 @@ def _numbers_conflict(a: Prepared, b: Prepared) -> bool:
 
 
 def _is_start(a: Prepared, b: Prepared) -> bool:
+    if a.body[:SHORT_TOKENS] != b.body[:SHORT_TOKENS]:
+        return False
     shorter, longer = sorted((a.body, b.body), key=len)
     # The last word of a cut text may be half a word.
     known = shorter[:-1]
@@ -165,16 +176,16 @@ def _same_title(a: Prepared, b: Prepared) -> bool:
     return not columns and a.title_total >= TITLE_RARITY - COMMON * len(a.title)
 
 
-def _containment(a: frozenset[tuple[int, int]], b: frozenset[tuple[int, int]]) -> float:
+def _containment(a: frozenset[int], b: frozenset[int]) -> float:
     shorter = min(len(a), len(b))
     return len(a & b) / shorter if shorter else 0.0
 
 
-def _cosine(a: Mapping[int, float], b: Mapping[int, float], a_norm: float, b_norm: float) -> float:
-    if not a_norm or not b_norm:
-        return 0.0
-    # Summed in order of the words' numbers: a float sum in another order may differ in its last bit.
-    return sum(a[word] * b[word] for word in sorted(a.keys() & b.keys())) / (a_norm * b_norm)
+def _titles_alike(a: Prepared, b: Prepared) -> bool:
+    """Whether the titles' rarity-weighted cosine is at least a half."""
+    # Summed in order of the words' numbers: a sum of floats in another order may differ in its last bit.
+    shared = sum(a.title[word] * b.title[word] for word in sorted(a.title.keys() & b.title.keys()))
+    return shared > 0 and shared >= 0.5 * a.title_norm * b.title_norm
 
 
 # ---- the same event ------------------------------------------------------------------------------
@@ -182,40 +193,33 @@ def _cosine(a: Mapping[int, float], b: Mapping[int, float], a_norm: float, b_nor
 
 def features(a: Prepared, b: Prepared) -> dict[str, float]:
     """What the probability is made of; symmetric in `a` and `b`."""
-    one, other = (
-        _shared_weight(a.title, b.words, a.title_total),
-        _shared_weight(b.title, a.words, b.title_total),
-    )
-    both = sorted(a.words.keys() & b.words.keys())
-    names = sum(1 for word in both if a.words[word] >= NAME_RARITY - COMMON)
-    rarest_title = max((a.title[word] for word in a.title.keys() & b.title.keys()), default=0.0)
-    numbers = len(a.numbers & b.numbers)
+    title = words = one = other = rarest = 0.0
+    names = 0
+    for word in sorted(a.words.keys() & b.words.keys()):
+        weight = a.words[word]
+        words += weight * b.words[word]
+        names += weight >= NAME_RARITY - COMMON
+        in_a, in_b = a.title.get(word, 0.0), b.title.get(word, 0.0)
+        one += in_a
+        other += in_b
+        if in_a and in_b:
+            title += in_a * in_b
+            rarest = max(rarest, in_a)
+    one, other = one / (a.title_total or 1.0), other / (b.title_total or 1.0)
+    words /= a.words_norm * b.words_norm or 1.0
     length = math.log1p(min(a.lead_length, b.lead_length)) / math.log1p(60)
-    title = _cosine(a.title, b.title, a.title_norm, b.title_norm)
-    words = _cosine(a.words, b.words, a.words_norm, b.words_norm)
+    differ = bool(a.title_numbers and b.title_numbers) and not a.title_numbers & b.title_numbers
     return {
-        "title": title,
+        "title": title / (a.title_norm * b.title_norm or 1.0),
         "words": words,
         "words with text": words * length,
         "title in the other's text, better": max(one, other),
         "title in the other's text, worse": min(one, other),
         "shared names": min(math.log1p(names), 3.0) / 3.0,
-        "rarest shared title word": rarest_title / 5.5,
-        "shared numbers": min(numbers, 3) / 3.0,
-        "titles' numbers differ": float(
-            bool(a.title_numbers and b.title_numbers and not a.title_numbers & b.title_numbers)
-        ),
+        "rarest shared title word": rarest / 5.5,
+        "shared numbers": min(len(a.numbers & b.numbers), 3) / 3.0,
+        "titles' numbers differ": float(differ),
     }
-
-
-def _is_series(a: Prepared, b: Prepared) -> bool:
-    """Daily weather, closing prices, "Day 21": an outlet fills one template in anew, with other numbers."""
-    same_outlet = a.source_key == b.source_key and a.source_key != ""
-    return same_outlet and bool(a.title_numbers and b.title_numbers) and a.title_numbers != b.title_numbers
-
-
-def _shared_weight(title: Mapping[int, float], words: Mapping[int, float], total: float) -> float:
-    return sum(title[word] for word in sorted(title.keys() & words.keys())) / total if total else 0.0
 
 
 def probability_of(measured: Mapping[str, float]) -> float:
@@ -224,20 +228,39 @@ def probability_of(measured: Mapping[str, float]) -> float:
     return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, total))))
 
 
+def judge(a: Prepared, b: Prepared) -> tuple[float, bool]:
+    """The probability that both tell the same event, and whether they are copies: `compare` without its words."""
+    if copy_reason(a, b):
+        return 1.0, True
+    if _never(a, b):
+        return 0.0, False
+    return probability_of(features(a, b)), False
+
+
 def compare(a: Prepared, b: Prepared) -> Comparison:
     """The two compared: symmetric, and the same on every machine and day."""
-    copied = copy_reason(a, b)
+    probability, is_copy = judge(a, b)
     measured = features(a, b)
-    if copied:
-        return Comparison(1.0, True, f"copies: {copied}", measured)
+    copied = copy_reason(a, b)
+    reason = f"copies: {copied}" if copied else _never(a, b) or _reason(probability, measured)
+    return Comparison(probability, is_copy, reason, measured)
+
+
+def _never(a: Prepared, b: Prepared) -> str:
+    """Why two entries that are no copies are never joined, whatever their words say, "" if they may be.
+
+    Daily weather, closing prices, "Day 21", "The week in pictures": an outlet fills one template in anew.
+    """
     if a.lang and b.lang and a.lang != b.lang:
-        return Comparison(0.0, False, f"different languages ({a.lang}, {b.lang}) are not compared", measured)
-    if _is_series(a, b):
-        return Comparison(
-            0.0, False, "titles of one outlet that differ in their numbers: items of a series", measured
-        )
-    probability = probability_of(measured)
-    return Comparison(probability, False, _reason(probability, measured), measured)
+        return f"different languages ({a.lang}, {b.lang}) are not compared"
+    if min(a.words_total, b.words_total) < LEAST_SAID:
+        return "too few telling words to say"
+    if a.source_key == b.source_key and a.source_key != "":
+        if a.title_numbers and b.title_numbers and a.title_numbers != b.title_numbers:
+            return "titles of one outlet that differ in their numbers: items of a series"
+        if a.title_sequence and a.title_sequence == b.title_sequence:
+            return "one title over two texts of one outlet: items of a series"
+    return ""
 
 
 def _reason(probability: float, measured: Mapping[str, float]) -> str:

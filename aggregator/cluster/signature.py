@@ -27,7 +27,6 @@ LEAD_TOKENS = 60
 BODY_TOKENS = 64
 
 NUMBER_MARK = 64
-CAPITAL_MARK = 128
 RARITY_MASK = 63
 
 SALIENT = 9
@@ -39,11 +38,13 @@ FEWEST_RARITY = 3.5
 """Words as common as this ("government", "people") say nothing of an event."""
 
 AGENCY = regex.compile(
-    r"^(?:[\p{Lu}][\p{L}.,'’ /-]{1,60})?\(\s*(?:[\p{Lu}]{2,6}|Reuters|Bloomberg|[\p{Lu}]\p{L}+)\s*\)\s*[-–—:]*\s*"
+    r"^(?:[\p{Lu}][\p{L}\p{Nd}.,'’ /-]{1,60})?\(\s*(?:[\p{Lu}]{2,6}|[\p{Lu}]\p{L}+)\s*\)\s*[-–—:]*\s*"
 )
 DATELINE = regex.compile(r"^[\p{Lu}][\p{Lu}.'’ -]{2,40}(?:,\s\p{L}+\.?\s\p{Nd}{1,2})?\s*[-–—]{1,2}\s+")
-BYLINE = regex.compile(r"^(?:by|von|par|por|di|da)\s+\p{Lu}[\p{L}.'’-]+(?:\s+\p{Lu}[\p{L}.'’-]+){1,3}(?:\s*[,|]\s*[^\n]{1,40})?(?:\n|$)",
-                       regex.IGNORECASE)  # fmt: skip
+BYLINE = regex.compile(
+    r"^(?:[Bb]y|BY|[Vv]on|[Pp]ar|[Pp]or|[Dd]i|[Dd]a)\s+\p{Lu}[\p{L}.'’-]+(?:\s+\p{Lu}[\p{L}.'’-]+){1,3}"
+    r"(?:\s*[,|]\s*[^\n]{1,40})?(?:\n|$)"
+)
 """What agencies and outlets put before a text that others take over without it."""
 
 TITLE_TAIL = regex.compile(r"\s+[-–—|:]\s+([^-–—|:]{2,60})$")
@@ -76,7 +77,7 @@ def sign(entries: Sequence[Entry]) -> list[Signature]:
 
 
 def _read(entry: Entry) -> tuple[list[Token], list[Token], list[Token]]:
-    """The tokens of title, lead and body. The lead is the summary, unless the text begins with it, then the text."""
+    """The tokens of title, lead and body. The lead: the summary, unless the text begins with it, then the text."""
     title = tokenise(_without_tail(entry.title, entry.source), entry.lang, TITLE_TOKENS)
     body = tokenise(_without_dateline(entry.text), entry.lang, BODY_TOKENS)
     summary = tokenise(_without_dateline(entry.summary), entry.lang, LEAD_TOKENS)
@@ -114,9 +115,7 @@ def _numbers(tokens: Sequence[Token]) -> bytes:
 
 def _marks(tokens: Sequence[Token]) -> bytes:
     return bytes(
-        min(round(token.rarity * RARITY_STEPS), RARITY_MASK)
-        | (NUMBER_MARK if token.is_number else 0)
-        | (CAPITAL_MARK if token.is_capital else 0)
+        min(round(token.rarity * RARITY_STEPS), RARITY_MASK) | (NUMBER_MARK if token.is_number else 0)
         for token in tokens
     )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import regex
@@ -36,36 +37,38 @@ LANGUAGES = {"no": "nb", "nn": "nb", "tl": "fil", "sr": "sh", "hr": "sh", "bs": 
 """Language tags under which wordfreq keeps another tag's list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A word of a text: its number (xxh32 of its folded form), its rarity, and what it is."""
+class Token(NamedTuple):
+    """A word of a text: its number (xxh32 of its folded form), its rarity, and whether it is digits."""
 
     number: int
     rarity: float
     is_number: bool
-    is_capital: bool
 
 
 def tokenise(text: str, lang: str, most: int) -> list[Token]:
     """The first `most` words of a text in `lang` (a primary language tag, "" if unknown)."""
     found: list[Token] = []
     # Nine in ten words are shorter than 24 characters: slicing first keeps a megabyte from being folded.
-    folded = unicodedata.normalize("NFKC", text[: most * 24])
-    for match in WORD.finditer(folded):
-        kind, raw = match.lastgroup, match.group()
-        if kind == "dense":
+    for match in WORD.finditer(unicodedata.normalize("NFKC", text[: most * 24])):
+        raw = match.group()
+        if match.lastgroup == "dense":
             pairs = [raw[i : i + 2] for i in range(len(raw) - 1)] or [raw]
-            found.extend(Token(_number(pair), DENSE_RARITY, False, False) for pair in pairs)
-        elif kind == "number":
-            plain = regex.sub(r"[.,]", "", raw) if THOUSANDS.match(raw) else raw.replace(",", ".")
-            found.append(Token(_number(plain), _number_rarity(plain), True, False))
-        else:
-            word = POINTING.sub("", raw).casefold()
-            if word:
-                found.append(Token(_number(word), word_rarity(word, lang), False, raw[0] != raw[0].lower()))
+            found.extend(Token(_number(pair), DENSE_RARITY, False) for pair in pairs)
+        elif (token := _token(raw, lang, match.lastgroup == "number")) is not None:
+            found.append(token)
         if len(found) >= most:
             break
     return found[:most]
+
+
+@lru_cache(maxsize=100_000)
+def _token(raw: str, lang: str, is_number: bool) -> Token | None:  # noqa: FBT001 (a cache key)
+    """The token of one word as it stands in the text; the commonest words make most of every text."""
+    if is_number:
+        plain = regex.sub(r"[.,]", "", raw) if THOUSANDS.match(raw) else raw.replace(",", ".")
+        return Token(_number(plain), _number_rarity(plain), True)
+    word = POINTING.sub("", raw).casefold()
+    return Token(_number(word), word_rarity(word, lang), False) if word else None
 
 
 def _number(word: str) -> int:
@@ -107,7 +110,7 @@ def _rarities(lang: str) -> _Rarities | None:
 
 
 def word_rarity(word: str, lang: str) -> float:
-    """How rare a folded word is: 1.3 for "the", about 4 for "minister", 7 for a word that its language's list lacks.
+    """How rare a folded word is: 1.3 for "the", some 4 for "minister", 7 for what its language's list lacks.
 
     For a language without a list, longer words count as rarer, never as more than 5: function words are short.
     """

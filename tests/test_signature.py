@@ -1,0 +1,158 @@
+"""Signatures: bit for bit datasketch's, the same everywhere, and keys by which the right entries meet."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from datasketch import MinHash
+
+from aggregator.cluster.signature import (
+    BANDS,
+    PERMUTATIONS,
+    SEED,
+    _read,
+    _shingles,
+    band_keys,
+    event_keys,
+    sign,
+)
+from aggregator.types import Entry, Signature
+from tests.program import ROOT
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TEXT = (
+    "The harbour town of Veldmark opened its rebuilt lighthouse on Saturday, eleven years after a storm tore off"
+    " the lantern room. Mayor Ilse Brandt lit the lamp at dusk while two thousand people watched from the mole."
+)
+
+
+def entry(title: str, text: str, **given: object) -> Entry:
+    values: dict[str, object] = {
+        **dict.fromkeys(("identity", "guid", "url", "canonical_url", "html", "author", "content_hash"), ""),
+        "title": title,
+        "summary": "",
+        "text": text,
+        "lang": "en",
+        "source": "Veldmark Courier",
+        "published_at": NOON,
+        "date_guessed": False,
+        "truncated": False,
+        "text_key": 0,
+        "title_key": 0,
+        "listed": (),
+    }
+    return Entry(**(values | given))  # type: ignore[arg-type]  # a table of defaults
+
+
+def _one(title: str, text: str, **given: object) -> Signature:
+    (signature,) = sign([entry(title, text, **given)])
+    return signature
+
+
+def test_the_minhash_is_bit_for_bit_that_of_datasketch() -> None:
+    signed = entry("Veldmark lights its lamp again", TEXT)
+    title, lead, _ = _read(signed)
+    expected = MinHash(num_perm=PERMUTATIONS, seed=SEED, scheme="affine32", hashfunc=int.from_bytes)
+    for shingle in _shingles(title, lead):
+        expected.update(shingle)
+    found = np.frombuffer(sign([signed])[0].minhash, dtype="<u4")
+    assert (found == expected.hashvalues).all()
+
+
+def test_a_signature_does_not_depend_on_the_entries_beside_it() -> None:
+    entries = [entry(f"Title {n}", TEXT[n:]) for n in range(20)]
+    assert sign(entries) == [signature for one in entries for signature in sign([one])]
+
+
+def test_another_process_signs_alike() -> None:
+    program = (
+        "from tests.test_signature import TEXT, _one; import hashlib;"
+        "print(hashlib.sha256(repr(_one('Veldmark lights its lamp again', TEXT)).encode()).hexdigest())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "VELDMARK (Reuters) - ",
+        "VELDMARK, Nov. 21 (AFP) - ",
+        "(AP) — ",
+        "VELDMARK - ",
+        "By Jane Orwell\n",
+        "By Jane Orwell, Harbour Correspondent\n",
+    ],
+)
+def test_what_agencies_put_before_a_text_is_left_out(start: str) -> None:
+    assert _one("Lamp lit", start + TEXT).body == _one("Lamp lit", TEXT).body
+
+
+def test_a_text_that_merely_starts_with_such_a_word_is_kept() -> None:
+    text = "By train from the capital it takes three hours to the coast, where the lamp was lit."
+    assert len(_one("Lamp lit", text).body) == 4 * 17
+
+
+def test_the_outlets_name_at_the_end_of_a_title_is_left_out() -> None:
+    plain = _one("Lamp lit again at Veldmark", TEXT).title
+    assert _one("Lamp lit again at Veldmark - Veldmark Courier", TEXT).title == plain
+    assert _one("Lamp lit again at Veldmark | Courier", TEXT).title == plain
+    assert _one("Lamp lit again at Veldmark - in the rain", TEXT).title != plain
+
+
+def test_a_summary_that_starts_the_text_is_read_once() -> None:
+    assert _one("Lamp lit", TEXT, summary=TEXT[:80] + "…").lead == _one("Lamp lit", TEXT).lead
+    assert _one("Lamp lit", TEXT, summary="After a decade of darkness.").lead != _one("Lamp lit", TEXT).lead
+
+
+def test_entries_with_the_same_words_share_every_band_and_others_hardly_any() -> None:
+    signatures = sign(
+        [entry("Lamp lit", TEXT), entry("Lamp lit", TEXT.upper()), entry("Bees", "Hives are full.")]
+    )
+    keys = band_keys(np.stack([np.frombuffer(s.minhash, dtype="<u4") for s in signatures]))
+    assert keys.shape == (3, BANDS)
+    assert (keys[0] == keys[1]).all()
+    assert not set(keys[0].tolist()) & set(keys[2].tolist())
+
+
+def test_tellings_in_other_words_share_a_key() -> None:
+    one = _one("Veldmark lighthouse shines again", "Ilse Brandt lit the rebuilt lamp on Saturday.")
+    other = _one(
+        "After eleven dark years, a lamp", "Crowds cheered as Brandt, mayor of Veldmark, threw the switch."
+    )
+    assert set(event_keys(one).tolist()) & set(event_keys(other).tolist())
+
+
+def test_a_truncated_text_and_its_full_one_share_a_key() -> None:
+    full, cut = _one("Lamp lit at last", TEXT), _one("Darkness ends in the north", TEXT[:90] + "…")
+    assert set(event_keys(full).tolist()) & set(event_keys(cut).tolist())
+
+
+def test_an_entry_without_words_has_no_keys() -> None:
+    signature = _one("…", "!!!")
+    assert (signature.title, signature.lead, event_keys(signature).tolist()) == (b"", b"", [])
+
+
+def test_nothing_to_sign_needs_nothing() -> None:
+    assert sign([]) == []
+
+
+def test_an_edit_of_the_text_changes_the_signature() -> None:
+    signed = entry("Lamp lit", TEXT)
+    assert sign([signed]) != sign([replace(signed, text=TEXT.replace("dusk", "dawn"))])

@@ -1,0 +1,60 @@
+"""Words as numbers: how texts of many scripts are split, and how rare their words are."""
+
+from __future__ import annotations
+
+import pytest
+import xxhash
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aggregator.cluster.tokens import MOST_RARE, tokenise, word_rarity
+
+
+def _names(*words: str) -> list[int]:
+    return [xxhash.xxh32_intdigest(word.encode()) for word in words]
+
+
+def _numbers(text: str, lang: str = "en") -> list[int]:
+    return [token.number for token in tokenise(text, lang, 100)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The ferry's crew, re-elected!", ("the", "ferry", "s", "crew", "re", "elected")),
+        ("l'Élysée", ("l", "élysée")),
+        ("Ёлки и ПАЛКИ", ("ёлки", "и", "палки")),
+        ("ＦＵＬＬ ｗｉｄｔｈ", ("full", "width")),
+        ("東京都知事", ("東京", "京都", "都知", "知事")),
+        ("水", ("水",)),
+        ("السَّلامُ عليكـــم", ("السلام", "عليكم")),
+        ("1,000 and 1.000 and 1.5 and 1,5", ("1000", "and", "1000", "and", "1.5", "and", "1.5")),
+        ("F16 and covid19", ("f16", "and", "covid19")),
+        ("", ()),
+        ("— … !?", ()),
+    ],
+)
+def test_texts_are_split_into_folded_words(text: str, words: tuple[str, ...]) -> None:
+    assert _numbers(text) == _names(*words)
+
+
+def test_no_more_words_are_read_than_asked_for() -> None:
+    assert len(tokenise("word " * 500, "en", 60)) == 60
+    assert len(tokenise("京" * 500, "ja", 60)) == 60
+
+
+def test_common_words_are_common_and_names_are_rare() -> None:
+    assert word_rarity("the", "en") < 2 < word_rarity("minister", "en") < 5
+    assert word_rarity("veldmark", "en") == MOST_RARE
+    assert word_rarity("der", "de") < word_rarity("der", "en")
+
+
+def test_a_language_without_a_list_still_tells_short_words_from_long() -> None:
+    assert word_rarity("na", "xx") < word_rarity("parlamentu", "xx") < MOST_RARE
+
+
+@given(st.text(max_size=300), st.sampled_from(("en", "fr", "ja", "ar", "", "xx")))
+def test_any_text_can_be_split(text: str, lang: str) -> None:
+    for token in tokenise(text, lang, 64):
+        assert 0 <= token.number < 2**32
+        assert 0 <= token.rarity <= MOST_RARE
