@@ -75,7 +75,8 @@ class Settings(BaseSettings):
     @field_validator("database")
     @classmethod
     def _known_database(cls, value: str) -> str:
-        if not value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        usable = value.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://"))
+        if not usable or value in ("sqlite:///", "sqlite:///:memory:"):
             raise ValueError("give a URL such as sqlite:///aggregator.db or postgresql://user@host/name")
         return value
 

@@ -14,7 +14,6 @@ from functools import partial
 from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy.exc import OperationalError
 
 from aggregator.config import Settings
 from aggregator.fetch import HostQueue
@@ -23,7 +22,7 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.lists import OpmlWatch
 from aggregator.pipeline.poll import PollReport, PollWorkers, Result, open_poller
-from aggregator.store import Store, open_store
+from aggregator.store import Store, StoreError, open_store
 from aggregator.store.dialect import hold_role, tidy
 from aggregator.store.feeds import due_feeds, listed_feeds
 
@@ -103,14 +102,14 @@ def _start_polling(
     workers = PollWorkers(poller, queue)
     threading.Thread(target=_log_reports, args=(workers.reports(),), name="reports", daemon=True).start()
     add(_guarded(watch.look), seconds=OPML_SECONDS)
-    add(_guarded(partial(_tick, store, queue)), seconds=TICK_SECONDS, next_run_time=utc_now())
+    add(_guarded(partial(_tick, store, queue, workers)), seconds=TICK_SECONDS, next_run_time=utc_now())
     return workers
 
 
-def _tick(store: Store, queue: HostQueue) -> None:
+def _tick(store: Store, queue: HostQueue, workers: PollWorkers) -> None:
     with store.read() as db:
         due = due_feeds(db, utc_now())
-    queue.add(due)
+    queue.add([state for state in due if not workers.is_held(state.id)])
 
 
 def _cluster(clusterer: Clusterer, stop: threading.Event) -> None:
@@ -155,8 +154,8 @@ def _guarded(job: Callable[[], None]) -> Callable[[], None]:
     def run() -> None:
         try:
             job()
-        except OperationalError as error:
-            log.error("the database refused: %s; trying again", error.orig)  # noqa: TRY400 (no bug of ours)
+        except StoreError as error:
+            log.error("%s", error)  # noqa: TRY400 (no bug of ours)
         except Exception:
             log.exception("a bug ended this run; trying again")
 

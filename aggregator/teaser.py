@@ -23,18 +23,29 @@ KEY_LENGTH = 40
 LONGEST_LISTED = 300
 """Characters of a line that can still be a listed item: longer ones are paragraphs that happen to end in "…"."""
 
+MOST_LISTED = 50
+"""Lines of a text, counted from its end, among which its block of related items is looked for."""
+
+SHORTEST_CUT = 25
+"""Characters of a line that a site may have cut short: dialogue and verse that trail off are mostly shorter."""
+
 ELLIPSIS = regex.compile(r"\s*(?:\[\s*(?:…|\.{3,})\s*\]|\(\s*(?:…|\.{3,})\s*\)|…|\.{3,})\s*$")
 """The ways in which sites mark a cut: …, ..., […], [...], (…)."""
 
 INVISIBLE = re.compile("[\u200b\u2060\ufeff\u00ad]")
 GRAPHEME = regex.compile(r"\X")
 QUOTES = str.maketrans("‘’‚‛`´“”„‟«»‹›–—−", "''''''\"\"\"\"\"\"''---")
+SENTENCE = regex.compile(r"[.!?。！？۔।]['\")\]]?$(?<!\.\.)")
 BULLET = regex.compile(r"^[•·▪‣*–—>-]+\s+")
 HEADING = regex.compile(
-    r"^(?:related(?: (?:stories|articles|news|items))?|read (?:more|also|next)|see also"
-    r"|more (?:on this|stories|news)|(?:à )?lire aussi|sur le même sujet|mehr zum thema|lesen sie auch|lea también"
-    r"|más sobre|noticias relacionadas|leggi anche|leia (?:também|mais)|lees ook|läs också"
-    r"|читайте также)\s*[:：]?$",
+    r"^(?:(?:more )?related(?: (?:stories|articles|news|items|posts|links|content|coverage|reading|topics))?"
+    r"|(?:read|see) (?:more|also|next)|also read|(?:you )?(?:may|might) also like|recommended(?: for you)?"
+    r"|more (?:on this(?: story)?|stories|news|from .{1,40})|(?:à )?(?:lire|voir) aussi|sur le même sujet"
+    r"|mehr zum thema|lesen sie (?:auch|mehr)|auch interessant|lea también|más sobre|te puede interesar"
+    r"|(?:noticias|notas) relacionadas|relacionad[ao]s?|leggi anche|vedi anche|(?:leia|veja) (?:também|mais)"
+    r"|lees ook|läs (?:också|mer)|les også|zobacz (?:też|także)|czytaj (?:też|także)|ilgili haberler"
+    r"|читайте (?:также|еще|ещё)|по теме|اقرأ أيضا?ً?|यह भी पढ़ें|関連(?:記事|ニュース)|相关(?:阅读|新闻|报道)|延伸阅读|관련\s?기사)"
+    r"\s*[:：|]?$",
     regex.IGNORECASE,
 )
 
@@ -64,12 +75,13 @@ def truncate(text: str) -> str:
     A text that fits stands uncut; a longer one is cut hard after LENGTH - 1, without white space before the "…".
     """
     # A grapheme cluster can be long, but real ones are not: 32 code points each leave room for any of them.
-    start = fold_space(text[: LENGTH * 64])[: LENGTH * 32]
+    whole = fold_space(text[: LENGTH * 64])
+    start = whole[: LENGTH * 32]
     if start.isascii():  # one character is one cluster: white space is folded, so no CR LF is left
         clusters = list(start[: LENGTH + 1])
     else:
         clusters = [match.group() for match in islice(GRAPHEME.finditer(start), LENGTH + 1)]
-    if len(clusters) > LENGTH:
+    if len(clusters) > LENGTH or len(whole) > len(start):
         return "".join(clusters[: LENGTH - 1]).rstrip() + "…"
     return ELLIPSIS.sub("…", start) if is_cut(start) else start
 
@@ -115,61 +127,105 @@ class Line:
 def split_related(lines: Sequence[Line]) -> tuple[tuple[Line, ...], tuple[ListedItem, ...]]:
     """The text's own lines, and the related items that its source stuck to the end.
 
-    The block is the run of final lines that are each cut short, or that another line of the run cuts short
-    (the item in full, then its teaser). It takes two lines to make a block: one cut line at the end may be the
-    text's own end. A heading such as "Related:" goes with its block. Something of the text always stays.
+    The block is what follows a heading such as "Related:" there, or else the longest run of final lines that
+    look cut by one rule (see _convinces). Something of the text always stays.
     """
-    start = len(lines)
-    while start > 0 and _may_be_listed(lines, start - 1, start):
-        start -= 1
-    block = lines[start:]
-    if len(block) < 2 or start == 0:
-        return tuple(lines), ()
-    own = list(lines[:start])
-    if len(own) > 1 and HEADING.match(fold_space(own[-1].text)):
+    start = _headed(lines) or _unheaded(lines)
+    own, block = list(lines[:start]), lines[start:]
+    if own and len(own) > 1 and block and HEADING.match(fold_space(own[-1].text)):
         own.pop()
-    return tuple(own), _listed(block)
+    if not own and block and not is_cut(block[0].text):
+        own, block = [block[0]], block[1:]
+    if not own or not block:
+        return tuple(lines), ()
+    return tuple(own), _listed([line for line in block if not starts_like(line.text, own[0].text)])
+
+
+def _headed(lines: Sequence[Line]) -> int:
+    """Where the block under a heading begins; 0 if there is none, or if not all under it are short items."""
+    for position in range(len(lines) - 1, max(0, len(lines) - MOST_LISTED - 1), -1):
+        text = fold_space(lines[position].text)
+        if HEADING.match(text):
+            return position + 1 if position + 1 < len(lines) else 0
+        if len(text) > LONGEST_LISTED or (SENTENCE.search(text) and not lines[position].url):
+            return 0
+    return 0
+
+
+def _unheaded(lines: Sequence[Line]) -> int:
+    """Where the run of final lines that look like listed items begins, len(lines) if there is none."""
+    start = len(lines)
+    lowest = max(0, start - MOST_LISTED)
+    if start >= 3 and _trails(lines):
+        start -= 1
+    while start > lowest and _may_be_listed(lines, start - 1, start):
+        start -= 1
+    while len(lines) - start >= 2:
+        if _convinces(lines[start:]):
+            return start
+        start += 1
+    return len(lines)
 
 
 def _may_be_listed(lines: Sequence[Line], position: int, after: int) -> bool:
     line = lines[position]
     if len(line.text) > LONGEST_LISTED:
         return False
-    if is_cut(line.text):
+    if line.url or is_cut(line.text) or _full_of(line, lines[after : after + 2]) is not None:
         return True
-    return any(
-        is_cut(later.text) and starts_like(later.text, line.text) for later in lines[after : after + 2]
-    )
+    # An item that was short enough to stand uncut, between two that were not.
+    between = 0 < position and after < len(lines) and is_cut(lines[position - 1].text)
+    return between and len(line.text) <= LENGTH
+
+
+def _trails(lines: Sequence[Line]) -> bool:
+    """Whether the last line is an uncut short item under teasers that were all cut hard at LENGTH."""
+    *_, first, second, last = lines
+    hard = all(LENGTH - 1 <= len(line.text) <= LENGTH and is_cut(line.text) for line in (first, second))
+    return hard and len(last.text) <= LENGTH and not is_cut(last.text)
+
+
+def _full_of(line: Line, later: Sequence[Line]) -> Line | None:
+    """The one of `later` that is this line cut short."""
+    if is_cut(line.text):
+        return None
+    return next((one for one in later if is_cut(one.text) and starts_like(one.text, line.text)), None)
+
+
+def _convinces(block: Sequence[Line]) -> bool:
+    """Whether these lines were cut by a program, not by an author whose sentences trail off.
+
+    They begin with an item in full and its teaser, or are links, or were cut to about one length: for two lines
+    that must be close, for more it may be cut at words.
+    """
+    cut = [line for line in block if is_cut(line.text)]
+    if not cut:
+        return False
+    if _full_of(block[0], block[1:3]) is not None or all(line.url for line in block):
+        return True
+    lengths = [len(line.text) for line in cut]
+    if len(cut) < 2 or not (is_cut(block[0].text) or block[0].url):
+        return False
+    alike = max(lengths) - min(lengths) <= 6 if len(cut) == 2 else max(lengths) <= 1.5 * min(lengths)
+    return alike and min(lengths) >= SHORTEST_CUT
 
 
 def _listed(block: Sequence[Line]) -> tuple[ListedItem, ...]:
-    items: list[ListedItem] = []
-    seen: set[str] = set()
+    """Each item of the block once; an item in full and its teaser are one."""
+    items: dict[str, ListedItem] = {}
     for position, line in enumerate(block):
         text = BULLET.sub("", fold_space(line.text))
-        if is_cut(line.text):
-            teaser, full = _as_teaser(text), ""
-            previous = items[-1] if items else None
-            if previous and previous.text and starts_like(text, previous.text):
-                continue
-        else:
-            full = text
-            teaser = next(
-                (
-                    _as_teaser(later.text)
-                    for later in block[position + 1 : position + 3]
-                    if is_cut(later.text)
-                ),
-                truncate(text),
-            )
-        if teaser not in seen:
-            seen.add(teaser)
-            items.append(ListedItem(full, teaser, line.url, start_key(full or text)))
-    return tuple(items)
-
-
-def _as_teaser(text: str) -> str:
-    return truncate(ELLIPSIS.sub("…", BULLET.sub("", fold_space(text))))
+        short = _full_of(line, block[position + 1 : position + 3])
+        teaser = truncate(BULLET.sub("", fold_space(short.text)) if short else text)
+        full = "" if is_cut(line.text) else text
+        known = items.get(teaser)
+        items[teaser] = ListedItem(
+            text=known.text if known and known.text else full,
+            teaser=teaser,
+            url=known.url if known and known.url else line.url,
+            start_key=known.start_key if known else start_key(text),
+        )
+    return tuple(items.values())
 
 
 # ---- which entry stands for the event ------------------------------------------------------------

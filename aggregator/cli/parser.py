@@ -8,6 +8,8 @@ from typing import Any
 
 from aggregator.config import PREFIX, Settings
 
+MOST_SHOWN = 1_000_000
+
 Run = Callable[[Settings, argparse.Namespace], int]
 
 
@@ -16,16 +18,18 @@ def build_parser() -> argparse.ArgumentParser:
     settings = _settings_flags()
     parser = argparse.ArgumentParser(
         prog="aggregator",
+        usage="aggregator [settings] COMMAND ...",
         description="Polls news feeds and keeps one canonical record per event, with its related items as teasers.",
         epilog="No command is the same as serve. Every setting can also come from the environment: "
         f"--interval 900 and {PREFIX}INTERVAL=900 mean the same.",
         parents=[settings],
     )
     parser.set_defaults(run=_serve, poll=True, cluster=True)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="aggregator")
 
-    def command(name: str, run: Run, summary: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=summary, description=summary, parents=[settings])
+    def command(name: str, run: Run, summary: str, arguments: str = "") -> argparse.ArgumentParser:
+        usage = f"aggregator {name} [options]{arguments}"
+        made = commands.add_parser(name, help=summary, description=summary, usage=usage, parents=[settings])
         made.set_defaults(run=run)
         return made
 
@@ -40,22 +44,32 @@ def build_parser() -> argparse.ArgumentParser:
         "--all", action="store_true", help="all feeds now, as far as MIN_INTERVAL and servers allow"
     )
     poll.add_argument("--json", action="store_true", help="the summary as JSON")
-    bring = command("import", _import, "Import entries from JSON Lines, then group them.")
+    bring = command("import", _import, "Import entries from JSON Lines, then group them.", " FILE")
     bring.add_argument("file", help='a file, gzipped or not; "-" is standard input')
     bring.add_argument("--json", action="store_true", help="the summary as JSON")
-    events = command("events", _events, "List events, those that grew last first.")
+    events = command("events", _events, "List events, those that grew last first.", " [WORD ...]")
     events.add_argument("words", nargs="*", help="only events one of whose entries has all these words")
     events.add_argument("--limit", type=_positive, default=30, help="at most so many (default 30)")
     events.add_argument("--json", action="store_true", help="as JSON")
-    event = command("event", _no_action, "Show one event.")
-    actions = event.add_subparsers(title="actions", metavar="ACTION", required=True)
-    show = actions.add_parser("show", help="Print an event's record.", parents=[settings])
-    show.add_argument("id", type=int, help="the event's id")
+    event = command("event", _no_action, "Show one event.", " show ID")
+    actions = event.add_subparsers(title="actions", metavar="ACTION", prog="aggregator event", required=True)
+    show = actions.add_parser(
+        "show",
+        help="Print an event's record.",
+        usage="aggregator event show [options] ID",
+        parents=[settings],
+    )
+    show.add_argument("id", type=_row_id, help="the event's id")
     show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     show.set_defaults(run=_show)
-    explain = command("explain", _explain, "Say why an entry is in its event, or why two are (not) together.")
-    explain.add_argument("entry", type=int, help="an entry's id")
-    explain.add_argument("other", type=int, nargs="?", help="another entry's id")
+    explain = command(
+        "explain",
+        _explain,
+        "Say why an entry is in its event, or why two are (not) together.",
+        " ENTRY [OTHER]",
+    )
+    explain.add_argument("entry", type=_row_id, help="an entry's id")
+    explain.add_argument("other", type=_row_id, nargs="?", help="another entry's id")
     explain.add_argument("--json", action="store_true", help="as JSON")
     demo = command("demo", _demo, "Serve bundled sample feeds on loopback, poll them, and show the events.")
     demo.add_argument("--keep", action="store_true", help="keep the demo's database and say where it is")
@@ -77,10 +91,15 @@ def _settings_flags() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not a positive number")
-    return number
+    if not text.isdecimal() or not 1 <= int(text[:20]) <= MOST_SHOWN:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {MOST_SHOWN:,}")
+    return int(text)
+
+
+def _row_id(text: str) -> int:
+    if not text.isdecimal() or int(text[:20]) >= 1 << 63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no id: ids are numbers such as `events` shows")
+    return int(text)
 
 
 # A command's own modules load when it runs: --help answers at once, and events needs no HTTP client.

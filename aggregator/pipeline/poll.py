@@ -15,18 +15,17 @@ from enum import StrEnum
 from queue import SimpleQueue
 from random import Random
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from aggregator.config import Settings
 from aggregator.fetch import Fetcher, HostQueue
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.news import find_news
 from aggregator.schedule import after_failure, after_success
-from aggregator.store import Store
+from aggregator.store import Store, StoreError
 from aggregator.store.entries import known_entries, save_poll
 from aggregator.types import (
     Failed,
     FailureKind,
+    FeedId,
     FeedState,
     Fetched,
     FetchResult,
@@ -102,11 +101,8 @@ class Poller:
         failure = Failed(FailureKind.PARSER, f"a bug in this program ended the poll ({type(error).__name__})")
         now = self.now()
         later = after_failure(state, failure, now, self.settings, self.random.random())
-        try:
-            with self.store.write() as db:
-                save_poll(db, _failed(later, failure), now)
-        except SQLAlchemyError:
-            log.exception("the feed's state could not be written")
+        with self.store.write() as db:
+            save_poll(db, _failed(later, failure), now)
         return PollReport(later, Result.FAILED, 0, 0, 0, failure.detail)
 
     def _outcome(self, state: FeedState, result: FetchResult, now: datetime) -> PollOutcome:
@@ -152,6 +148,7 @@ class PollWorkers:
         self._poller = poller
         self._queue = queue
         self._reports: SimpleQueue[PollReport | None] = SimpleQueue()
+        self._held: dict[FeedId, float] = {}
         # Daemon threads: one that waits for a slow server must not hold up the program's end.
         self._threads = [
             threading.Thread(target=self._work, name=f"poll-{number}", daemon=True) for number in range(count)
@@ -173,20 +170,34 @@ class PollWorkers:
             thread.join(max(0.0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def is_held(self, feed: FeedId) -> bool:
+        """Whether the feed was asked lately without its state being kept: it must not be asked again so soon."""
+        return time.monotonic() < self._held.get(feed, 0.0)
+
     def _work(self) -> None:
         try:
             while (state := self._queue.take()) is not None:
                 try:
-                    self._reports.put(self._poller.poll(state))
+                    self._reports.put(self._poll(state))
                 except PoolClosedError:
                     return  # stopping: the poll is given up without a trace
-                except Exception as error:
-                    log.exception("a bug: the poll of feed %s was given up", state.id)
-                    self._reports.put(self._poller.give_up(state, error))
+                except StoreError as error:
+                    self._held[state.id] = time.monotonic() + self._poller.settings.min_interval
+                    log.error("%s", error)  # noqa: TRY400 (no bug of ours)
+                    self._reports.put(PollReport(state, Result.FAILED, 0, 0, 0, str(error)))
                 finally:
                     self._queue.done(state)
         finally:
             self._reports.put(None)
+
+    def _poll(self, state: FeedState) -> PollReport:
+        try:
+            return self._poller.poll(state)
+        except (PoolClosedError, StoreError):
+            raise
+        except Exception as error:
+            log.exception("a bug: the poll of feed %s was given up", state.id)
+            return self._poller.give_up(state, error)
 
 
 def poll_all(poller: Poller, states: Sequence[FeedState]) -> Iterator[PollReport]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import StoreError, open_engine
+from aggregator.store.dialect import StoreError, open_engine, refusals_told
 from aggregator.store.schema import upgrade
 
 __all__ = ["Store", "StoreError", "open_store"]
@@ -22,14 +22,15 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database."""
-        with self.engine.connect() as connection, connection.begin():
+        """A transaction that sees one state of the database. Raises StoreError if the database fails."""
+        with refusals_told(self.engine.url), self.engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that may write: all of it is kept, or nothing."""
-        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        """A transaction that may write: all of it is kept, or nothing. Raises StoreError if the database fails."""
+        writing = self.engine.connect().execution_options
+        with refusals_told(self.engine.url), writing(writes=True) as connection, connection.begin():
             yield connection
 
     def close(self) -> None:

@@ -10,9 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Engine, Integer, Table, create_engine, event, make_url
+from sqlalchemy import URL, BigInteger, DateTime, Engine, Integer, Table, create_engine, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
 from sqlalchemy.types import TypeDecorator
 
 BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
@@ -24,6 +32,23 @@ BUSY_SECONDS = 60
 
 class StoreError(Exception):
     """The database can't be used; the text says what, where and what to do."""
+
+
+ADVICE = (
+    ("disk is full", "free some space there, then run it again"),
+    ("locked", "another program holds the database: let it finish, or stop it"),
+    ("readonly", "give this user the right to write the file and its folder"),
+    ("unable to open", "check the path, and that this user may write there"),
+    ("disk image is malformed", "the file is damaged: stop all programs that use it and restore a backup"),
+    (
+        "file is not a database",
+        "is no database of this program: name another file; this one is left as it is",
+    ),
+    ("disk I/O error", "check the disk and its free space"),
+    ("password", "correct the user or the password in the URL"),
+    ("does not exist", "create it on the server, or correct the URL"),
+)
+"""What to do about a refusal, by a part of the driver's own words."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -49,27 +74,37 @@ class UtcDateTime(TypeDecorator[datetime]):
 def open_engine(url: str) -> Engine:
     """An engine for the database at `url`; SQLite in WAL mode, foreign keys on, waiting for other writers.
 
-    Raises StoreError if the database's folder does not exist or its driver is missing.
+    Raises StoreError if the URL can't be read, the database's folder does not exist or its driver is missing.
     """
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The URL itself is not repeated: it may hold a password, and nobody can tell where.
+        raise StoreError(
+            "DATABASE can't be read as a URL: write it like sqlite:///aggregator.db or "
+            "postgresql://user:password@host:5432/name, with % escapes for special characters"
+        ) from None
+    if _is_sqlite(parsed):
+        return _open_sqlite(parsed)
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     try:
         return create_engine(parsed, pool_size=20, max_overflow=20, pool_pre_ping=True)
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         raise StoreError(
-            f"DATABASE={parsed.render_as_string()}: the driver {error.name} is not installed: "
-            "pip install 'psycopg[binary]'"
+            f"{_place(parsed)}: its driver can't be loaded ({error}): pip install 'psycopg[binary]'"
         ) from None
 
 
-def _open_sqlite(url: str) -> Engine:
+def _open_sqlite(url: URL) -> Engine:
     path = sqlite_path(url)
+    if url.query:
+        raise StoreError(f"{_place(url)}: takes no options: end it with the name of the file")
+    if path.is_dir():
+        raise StoreError(f"{_place(url)}: can't be opened: {path} is a folder: name a file in it")
     if not path.parent.is_dir():
         raise StoreError(
-            f"DATABASE={url}: the folder {path.parent} does not exist: create it or choose another"
+            f"{_place(url)}: the folder {path.parent} does not exist: create it or choose another"
         )
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=40)
 
@@ -95,9 +130,42 @@ def _open_sqlite(url: str) -> Engine:
     return engine
 
 
-def sqlite_path(url: str) -> Path:
+@contextmanager
+def refusals_told(url: URL) -> Iterator[None]:
+    """Turns what a database refuses for reasons outside this program into StoreError; bugs stay what they are."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, InternalError) as error:
+        raise _refusal(url, error) from None
+    except DatabaseError as error:
+        # SQLite has no class of its own for a damaged file; the subclasses left over are bugs of ours.
+        if type(error) is not DatabaseError:
+            raise
+        raise _refusal(url, error) from None
+
+
+def _refusal(url: URL, error: DBAPIError) -> StoreError:
+    said = str(error.orig).strip().partition("\n")[0]
+    general = (
+        "check the path and its rights" if _is_sqlite(url) else "check that the server runs, and the URL"
+    )
+    advice = next((then for words, then in ADVICE if words in said), general)
+    return StoreError(f"{_place(url)}: the database refused ({said}): {advice}")
+
+
+def _place(url: URL) -> str:
+    """The setting as the operator wrote it, without the password."""
+    shown = url if _is_sqlite(url) else url.set(drivername="postgresql")
+    return f"DATABASE={shown.render_as_string(hide_password=True)}"
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def sqlite_path(url: URL) -> Path:
     """The file of an SQLite URL."""
-    return Path(make_url(url).database or "").resolve()
+    return Path(url.database or "").resolve()
 
 
 def insert_new(connection: Connection, table: Table) -> Any:
@@ -115,8 +183,14 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
     session-level advisory lock on PostgreSQL.
     """
     if engine.dialect.name == "sqlite":
-        path = sqlite_path(str(engine.url))
-        descriptor = os.open(path.with_name(f"{path.name}.{role}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        path = sqlite_path(engine.url)
+        lock = path.with_name(f"{path.name}.{role}.lock")
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise StoreError(
+                f"{lock}: can't be opened ({error.strerror}): let this user write there, and free some space"
+            ) from None
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -127,7 +201,10 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
         finally:
             os.close(descriptor)
         return
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with (
+        refusals_told(engine.url),
+        engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+    ):
         number = int.from_bytes(role.encode()[:7].ljust(7, b"\0"), "big")
         held = bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({number})").scalar_one())
         try:
@@ -140,11 +217,10 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
 def tidy(engine: Engine) -> None:
     """Statistics for the query planner brought up to date, and SQLite's write-ahead log folded in."""
     if engine.dialect.name == "sqlite":
-        connection = engine.raw_connection()  # outside any transaction: a checkpoint can't run in one
-        try:
-            cursor = connection.cursor()
-            cursor.execute("PRAGMA optimize")
-            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-            cursor.close()
-        finally:
-            connection.close()
+        # AUTOCOMMIT: a checkpoint can't run in a transaction.
+        with (
+            refusals_told(engine.url),
+            engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
+        ):
+            connection.exec_driver_sql("PRAGMA optimize")
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine, inspect
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DatabaseError, OperationalError
 
-from aggregator.store.dialect import StoreError
+from aggregator.store.dialect import StoreError, refusals_told
 
 HEAD = "0001"
 """The newest revision in migrations/versions; named here so that an ordinary start need not load alembic."""
@@ -19,19 +18,12 @@ def upgrade(engine: Engine) -> None:
 
     Raises StoreError if the file is no database, can't be opened, or was written by a newer program.
     """
-    place = engine.url.render_as_string(hide_password=True)
-    try:
+    with refusals_told(engine.url):
         with engine.connect() as connection:
             found = _revision(connection)
         if found != HEAD:
             with engine.connect().execution_options(writes=True) as connection, connection.begin():
                 _run(connection)
-    except OperationalError as error:
-        raise StoreError(
-            f"DATABASE={place}: can't be opened ({error.orig}): check the path and its rights"
-        ) from None
-    except DatabaseError as error:
-        raise StoreError(f"DATABASE={place}: is no database of this program ({error.orig})") from None
 
 
 def _revision(connection: Connection) -> str:

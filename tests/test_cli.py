@@ -1,0 +1,182 @@
+"""The commands as people type them, rightly and wrongly: one clear message for each fault, and no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import resource
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from aggregator.demo import DemoServer, sample_feeds
+from aggregator.pipeline.clock import utc_now
+from tests.program import command, count, environment, query, run, write_jsonl
+
+ONE = {
+    "id": "a",
+    "title": "Veldmark lights its lamp again after eleven years",
+    "text": "The lamp was lit at dusk.",
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (("nonsense",), 2, "invalid choice"),
+        (("event",), 2, "required"),
+        (("event", "show", "99999999999999999999"), 2, "is no id"),
+        (("event", "show", "-1"), 2, "is no id"),
+        (("event", "show", "7"), 1, "there is no event 7"),
+        (("explain", "7"), 1, "there is no entry 7"),
+        (("explain", "7", "8"), 1, "no entry 7 or no entry 8"),
+        (("events", "--limit", "0"), 2, "is no number from 1"),
+        (("events", "--database", "mysql://x"), 2, "give a URL"),
+        (("events", "--database", "sqlite:///"), 2, "give a URL"),
+        (("events", "--database", "sqlite:////"), 1, "can't be opened"),
+        (("events", "--database", "sqlite:////no/such/folder/x.db"), 1, "does not exist"),
+        (("events", "--database", "postgresql://nobody@127.0.0.1:1/x"), 1, "can't be opened"),
+        (("poll", "--opml", "none.opml"), 2, "can't be read"),
+        (("poll", "--opml", "/"), 2, "can't be read"),
+        (("import", "none.jsonl"), 1, "can't be read"),
+        (("import", "/"), 1, "can't be read"),
+    ],
+)
+def test_a_fault_is_one_message_that_says_what(
+    tmp_path: Path, arguments: tuple[str, ...], status: int, says: str
+) -> None:
+    done = run(tmp_path, *arguments, status=status)
+    assert says in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_empty_database_says_what_to_do_next(tmp_path: Path) -> None:
+    assert "poll feeds or import a file" in run(tmp_path, "events").stdout
+
+
+def test_strange_values_in_a_file_are_read_or_named(tmp_path: Path) -> None:
+    lines = [
+        r'{"id": 1, "title": "NUL \u0000 and \ud800 surrogates", "text": "x\u0000y"}',
+        '{"id": 1e400, "title": "a huge number"}',
+        '{"id": "d", "title": "published oddly", "published": {"a": 1}}',
+        '{"id": "e", "title": "published in no year", "published": 99999999999999999999}',
+        "null",
+        "[" * 100_000,
+    ]
+    (tmp_path / "in.jsonl").write_bytes("\r\n".join(lines).encode())
+    done = run(tmp_path, "import", tmp_path / "in.jsonl")
+    assert [f"line {n}:" in done.stderr for n in range(1, 7)] == [False, False, True, False, True, True]
+    assert count(tmp_path / "news.db", "v1_event") == 3
+
+
+def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
+    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE | {"id": str(n)} for n in range(200)]))
+    listing = subprocess.Popen(
+        command("events", "--json", "--limit", "1000"),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert listing.stdout
+    assert listing.stderr
+    listing.stdout.read(1)
+    listing.stdout.close()
+    assert b"Traceback" not in listing.stderr.read()
+    listing.stderr.close()
+    listing.wait(10)
+
+
+def test_a_full_disk_is_one_message_and_what_was_kept_stays(tmp_path: Path) -> None:
+    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
+    size = (tmp_path / "news.db").stat().st_size
+    many = [ONE | {"id": str(n), "text": f"{n} " + "words of a long text " * 2000} for n in range(200)]
+    file = write_jsonl(tmp_path / "many.jsonl", many)
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 100_000, size + 100_000))
+
+    done = subprocess.run(
+        command("import", file),
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        preexec_fn=small_disk,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "disk" in done.stderr
+    assert count(tmp_path / "news.db", "v1_entry") == 1
+    run(tmp_path, "import", file)
+    assert count(tmp_path / "news.db", "v1_entry") == 201
+
+
+def test_a_database_that_another_program_writes_is_waited_for(tmp_path: Path) -> None:
+    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
+    with closing(sqlite3.connect(tmp_path / "news.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = subprocess.Popen(
+            command(
+                "import", write_jsonl(tmp_path / "two.jsonl", [ONE | {"id": "b", "title": "Bees are back"}])
+            ),
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.DEVNULL,
+        )
+        assert "Veldmark" in run(tmp_path, "events").stdout
+        other.rollback()
+        assert waiting.wait(60) == 0
+    assert count(tmp_path / "news.db", "v1_entry") == 2
+
+
+def test_a_terminal_shows_progress_and_a_table(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    with DemoServer(sample_feeds(utc_now())) as server:
+        (tmp_path / "feeds.opml").write_bytes(server.opml())
+        shown = subprocess.Popen(
+            command("poll"),
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=theirs,
+            stderr=theirs,
+            close_fds=True,
+        )
+        os.close(theirs)
+        screen = b""
+        try:
+            while part := os.read(ours, 4096):
+                screen += part
+        except OSError:  # Linux says so when the other end of a terminal closes
+            pass
+        os.close(ours)
+        assert shown.wait(30) == 0
+    assert b"polling" in screen
+    assert b"grouping" in screen
+    assert b"entries" in screen
+
+
+def test_explain_names_the_figures_of_a_decision(tmp_path: Path) -> None:
+    twin = ONE | {"id": "b", "source": "Other Paper"}
+    run(
+        tmp_path,
+        "import",
+        write_jsonl(tmp_path / "in.jsonl", [ONE, twin, {"id": "c", "title": "Bees are back in town"}]),
+    )
+    (a,), (b,), (c,) = query(tmp_path / "news.db", "SELECT id FROM v1_entry ORDER BY guid")
+    assert "copies are always together" in run(tmp_path, "explain", a).stdout
+    assert run(tmp_path, "explain", a, b).stdout.count("together: copies") == 1
+    assert "apart: below the threshold" in run(tmp_path, "explain", a, c).stdout
+    found = json.loads(run(tmp_path, "explain", a, "--json").stdout)
+    assert [pair["other_entry_id"] for pair in found["compared"]] == [b]
+
+
+def test_the_demo_shows_events_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    done = run(tmp_path, "demo", settings={"DATABASE": "sqlite:////no/such/folder/x.db"})
+    assert "The record of event" in done.stdout
+    assert list(tmp_path.iterdir()) == []

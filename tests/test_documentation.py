@@ -1,0 +1,84 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from aggregator.cli.parser import build_parser
+from aggregator.config import Settings
+from aggregator.store import open_store
+from tests.program import ROOT, query
+
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = (ROOT / "README.md").read_text()
+
+
+def _options() -> set[str]:
+    parser = build_parser()
+    found: set[str] = set()
+    parsers = [parser]
+    for one in parsers:
+        for action in one._actions:
+            found.update(option for option in action.option_strings if option.startswith("--"))
+            if isinstance(action.choices, dict):
+                parsers += action.choices.values()
+    return found
+
+
+def test_every_option_in_the_readme_exists() -> None:
+    commands = README.split("## Commands")[1].split("## Settings")[0]
+    assert set(re.findall(r"`[^`]*?(--[a-z-]+)", commands)) <= _options()
+
+
+def test_every_command_is_in_the_readme() -> None:
+    parser = build_parser()
+    commands = next(action.choices for action in parser._actions if isinstance(action.choices, dict))
+    assert [name for name in commands if f"`run.py {name}" not in README] == []
+
+
+def test_every_setting_is_an_option() -> None:
+    assert {f"--{name.replace('_', '-')}" for name in Settings.model_fields} <= _options()
+
+
+def test_continuous_integration_runs_the_readmes_test_command() -> None:
+    commands = [line for line in README.splitlines() if line.startswith("python3 -m venv")]
+    assert len(commands) == 2
+    assert "run.py" in commands[0]
+    assert commands[1].endswith("-m pytest -n auto")
+    assert "grep -E '^python3 .*pytest' README.md" in (ROOT / ".ci/run").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_links_between_documents_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert "://" in target or (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_examples_in_sql_run(document: Path, tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path / 'news.db'}").close()
+    for example in re.findall(r"```sql\n(.*?)```", document.read_text(), re.DOTALL):
+        with closing(sqlite3.connect(tmp_path / "news.db")) as db:
+            db.executescript(example)
+
+
+def test_examples_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_store(f"sqlite:///{tmp_path / 'aggregator.db'}").close()
+    monkeypatch.chdir(tmp_path)
+    for document in DOCUMENTS:
+        for example in re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL):
+            exec(compile(example, document.name, "exec"), {})
+
+
+def test_every_column_of_every_view_is_described(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path / 'news.db'}").close()
+    described = (ROOT / "docs/database.md").read_text()
+    for (view,) in query(tmp_path / "news.db", "SELECT name FROM sqlite_master WHERE type = 'view'"):
+        section = described.split(f"### {view}:")[1].split("###")[0]
+        for (column,) in query(tmp_path / "news.db", f"SELECT name FROM pragma_table_info('{view}')"):
+            assert re.search(rf"\b{column}\b", section), f"{view}.{column}"
