@@ -26,6 +26,8 @@ LONGEST_LISTED = 300
 MOST_LISTED = 50
 """Lines of a text, counted from its end, among which its block of related items is looked for."""
 
+LONGEST_HEADING = 60
+
 SHORTEST_CUT = 25
 """Characters of a line that a site may have cut short: dialogue and verse that trail off are mostly shorter."""
 
@@ -39,12 +41,14 @@ SENTENCE = regex.compile(r"[.!?。！？۔।]['\")\]]?$(?<!\.\.)")
 BULLET = regex.compile(r"^[•·▪‣*–—>-]+\s+")
 HEADING = regex.compile(
     r"^(?:(?:more )?related(?: (?:stories|articles|news|items|posts|links|content|coverage|reading|topics))?"
-    r"|(?:read|see) (?:more|also|next)|also read|(?:you )?(?:may|might) also like|recommended(?: for you)?"
-    r"|more (?:on this(?: story)?|stories|news|from .{1,40})|(?:à )?(?:lire|voir) aussi|sur le même sujet"
+    r"|(?:read|see) (?:more|also|next)|also read|(?:you )?(?:may|might) also like"
+    r"|recommended (?:for you|stories|reading)|more (?:on this(?: story)?|stories|news|from .{1,40})"
+    r"|(?:à )?(?:lire|voir) aussi|sur le même sujet"
     r"|mehr zum thema|lesen sie (?:auch|mehr)|auch interessant|lea también|más sobre|te puede interesar"
     r"|(?:noticias|notas) relacionadas|relacionad[ao]s?|leggi anche|vedi anche|(?:leia|veja) (?:também|mais)"
     r"|lees ook|läs (?:också|mer)|les også|zobacz (?:też|także)|czytaj (?:też|także)|ilgili haberler"
-    r"|читайте (?:также|еще|ещё)|по теме|اقرأ أيضا?ً?|यह भी पढ़ें|関連(?:記事|ニュース)|相关(?:阅读|新闻|报道)|延伸阅读|관련\s?기사)"
+    r"|читайте (?:также|еще|ещё)|по теме|اقرأ أيضا?ً?|यह भी पढ़ें"
+    r"|関連(?:記事|ニュース)|相关(?:阅读|新闻|报道)|延伸阅读|관련\s?기사)"
     r"\s*[:：|]?$",
     regex.IGNORECASE,
 )
@@ -66,7 +70,7 @@ LIVE = re.compile(
 
 def fold_space(text: str) -> str:
     """The text on one line: every run of white space is one space, none at the ends, invisible signs gone."""
-    return " ".join(INVISIBLE.sub("", text).split())
+    return " ".join((text if text.isascii() else INVISIBLE.sub("", text)).split())
 
 
 def truncate(text: str) -> str:
@@ -88,13 +92,25 @@ def truncate(text: str) -> str:
 
 def is_cut(text: str) -> bool:
     """Whether the text ends as sites end what they cut short."""
-    return ELLIPSIS.search(text[-20:]) is not None
+    end = text[-20:]
+    return ("…" in end or "..." in end) and ELLIPSIS.search(end) is not None
+
+
+def is_heading(text: str) -> bool:
+    """Whether the line stands over a list of related items ("Related:", "Read more")."""
+    return len(text) <= LONGEST_HEADING and HEADING.match(fold_space(text)) is not None
 
 
 def _plain(text: str) -> str:
     """The text without what differs between a teaser and its full text: case, quotes, widths, ellipsis."""
     folded = fold_space(unicodedata.normalize("NFKC", text).translate(QUOTES)).casefold()
-    return ELLIPSIS.sub("", BULLET.sub("", folded)).rstrip()
+    bare = _without_bullet(folded)
+    return (ELLIPSIS.sub("", bare) if is_cut(bare) else bare).rstrip()
+
+
+def _without_bullet(text: str) -> str:
+    bullet = BULLET.match(text)
+    return text[bullet.end() :] if bullet else text
 
 
 def start_key(text: str) -> int:
@@ -132,9 +148,9 @@ def split_related(lines: Sequence[Line]) -> tuple[tuple[Line, ...], tuple[Listed
     """
     start = _headed(lines) or _unheaded(lines)
     own, block = list(lines[:start]), lines[start:]
-    if own and len(own) > 1 and block and HEADING.match(fold_space(own[-1].text)):
+    if own and block and is_heading(own[-1].text):
         own.pop()
-    if not own and block and not is_cut(block[0].text):
+    elif not own and block and not (is_cut(block[0].text) or block[0].url):
         own, block = [block[0]], block[1:]
     if not own or not block:
         return tuple(lines), ()
@@ -145,7 +161,7 @@ def _headed(lines: Sequence[Line]) -> int:
     """Where the block under a heading begins; 0 if there is none, or if not all under it are short items."""
     for position in range(len(lines) - 1, max(0, len(lines) - MOST_LISTED - 1), -1):
         text = fold_space(lines[position].text)
-        if HEADING.match(text):
+        if is_heading(text):
             return position + 1 if position + 1 < len(lines) else 0
         if len(text) > LONGEST_LISTED or (SENTENCE.search(text) and not lines[position].url):
             return 0
@@ -174,7 +190,7 @@ def _may_be_listed(lines: Sequence[Line], position: int, after: int) -> bool:
     if line.url or is_cut(line.text) or _full_of(line, lines[after : after + 2]) is not None:
         return True
     # An item that was short enough to stand uncut, between two that were not.
-    between = 0 < position and after < len(lines) and is_cut(lines[position - 1].text)
+    between = position > 0 and after < len(lines) and is_cut(lines[position - 1].text)
     return between and len(line.text) <= LENGTH
 
 
@@ -214,9 +230,9 @@ def _listed(block: Sequence[Line]) -> tuple[ListedItem, ...]:
     """Each item of the block once; an item in full and its teaser are one."""
     items: dict[str, ListedItem] = {}
     for position, line in enumerate(block):
-        text = BULLET.sub("", fold_space(line.text))
+        text = _without_bullet(fold_space(line.text))
         short = _full_of(line, block[position + 1 : position + 3])
-        teaser = truncate(BULLET.sub("", fold_space(short.text)) if short else text)
+        teaser = truncate(_without_bullet(fold_space(short.text)) if short else text)
         full = "" if is_cut(line.text) else text
         known = items.get(teaser)
         items[teaser] = ListedItem(

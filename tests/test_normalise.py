@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from textwrap import fill
 
 import pytest
 from hypothesis import given, settings
@@ -105,11 +106,61 @@ def test_a_title_is_one_plain_line(title: str, plain: str) -> None:
     assert _entry(title=title).title == plain
 
 
+@pytest.mark.parametrize(
+    ("title", "plain"),
+    [
+        ("&lt;b&gt;Night&lt;/b&gt; trains", "Night trains"),
+        ("How to use <script> tags", "How to use <script> tags"),
+        ("Trains<br/>at night", "Trains at night"),
+        ("It\x92s night", "It’s night"),
+    ],
+)
+def test_a_title_loses_its_markup_and_no_words(title: str, plain: str) -> None:
+    assert _entry(title=title).title == plain
+
+
+def test_a_text_that_was_escaped_twice_is_markup_still() -> None:
+    entry = _entry(content=f"&lt;p&gt;{PARAGRAPHS[0]}&lt;/p&gt;&lt;p&gt;{PARAGRAPHS[1]}&lt;/p&gt;")
+    assert entry.text == "\n".join(PARAGRAPHS[:2])
+    assert _entry(content="The &lt;p&gt; element").text == "The <p> element"
+
+
+def test_lines_of_declared_plain_text_are_paragraphs_unless_a_program_wrapped_them() -> None:
+    headlines = "\n".join(line[:70].rstrip(".,; ") for line in (*PARAGRAPHS, *LISTED))
+    assert _entry(content=headlines, content_is_html=False).text == headlines
+    wrapped = "\n\n".join(fill(line, 60) for line in PARAGRAPHS)
+    assert _entry(content=wrapped, content_is_html=False).text == "\n".join(PARAGRAPHS)
+
+
 def test_what_feed_software_puts_under_a_text_is_left_out() -> None:
     tail = '<p>The post <a href="/a">Night trains</a> appeared first on <a href="/">News</a>.</p><p>Read more</p>'
     entry = _entry(content=f"<p>{PARAGRAPHS[0]}</p>{tail}")
     assert entry.text == PARAGRAPHS[0]
     assert not entry.truncated
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "Continue reading Night trains →",
+        "Lire la suite",
+        "Weiterlesen »",
+        "submitted by /u/someone</p><p>[link] [12 comments]",
+        "To read this article in full, please click here",
+        "∞ Permalink",
+        "★",
+    ],
+)
+def test_lines_that_say_nothing_of_the_text_are_left_out(ending: str) -> None:
+    assert _entry(content=f"<p>{PARAGRAPHS[0]}</p><p>{ending}</p>").text == PARAGRAPHS[0]
+    assert _entry(content=f"<p>{ending}</p>").text == ""
+
+
+@pytest.mark.parametrize(
+    "last", ["Reading on trains is allowed.", "Comments are welcome at the station.", "More follows."]
+)
+def test_a_last_sentence_of_its_own_stays(last: str) -> None:
+    assert _entry(content=f"<p>{PARAGRAPHS[0]}</p><p>{last}</p>").text == f"{PARAGRAPHS[0]}\n{last}"
 
 
 def test_a_text_that_was_cut_short_is_known_as_such() -> None:
@@ -127,6 +178,35 @@ def test_related_items_at_the_end_are_split_off_with_their_addresses() -> None:
     assert entry.text == "\n".join(PARAGRAPHS)
     assert [item.teaser for item in entry.listed] == [f"{text[:59].rstrip()}…" for text in LISTED]
     assert [item.url for item in entry.listed] == ["https://news.example/n/0", "https://news.example/n/1"]
+
+
+@pytest.mark.parametrize("shape", ["plain", "html-plain", "p", "br", "li"])
+def test_a_record_is_split_alike_in_every_shape(shape: str) -> None:
+    teasers = [f"{text[:59].rstrip()}…" for text in LISTED]
+    lines = [*PARAGRAPHS, LISTED[0], *teasers]
+    content = {
+        "plain": "\n".join(lines),
+        "html-plain": "\n".join(lines),
+        "p": "".join(f"<p>{line}</p>" for line in lines),
+        "br": "<br>\n".join(lines),
+        "li": "".join(f"<p>{line}</p>" for line in PARAGRAPHS)
+        + "<ul>"
+        + "".join(f"<li>{line}" for line in lines[3:])
+        + "</ul>",
+    }[shape]
+    entry = _entry(content=content, content_is_html=shape != "plain")
+    assert entry.text == "\n".join(PARAGRAPHS)
+    assert [(item.text, item.teaser) for item in entry.listed] == [(LISTED[0], teasers[0]), ("", teasers[1])]
+
+
+def test_linked_headlines_under_a_heading_are_listed() -> None:
+    links = '<ul><li><a href="/n/0">Stale bread sells</a></li><li><a href="/n/1">Keeper retires</a></li></ul>'
+    entry = _entry(content=f"<p>{PARAGRAPHS[0]}</p><h3>Related stories</h3>{links}")
+    assert entry.text == PARAGRAPHS[0]
+    assert [(item.teaser, item.url) for item in entry.listed] == [
+        ("Stale bread sells", "https://news.example/n/0"),
+        ("Keeper retires", "https://news.example/n/1"),
+    ]
 
 
 def test_a_listed_item_is_found_by_the_entry_it_truncates() -> None:
@@ -152,6 +232,16 @@ def test_a_summary_that_says_more_than_the_content_is_the_text() -> None:
 def test_a_cut_summary_does_not_displace_shorter_content() -> None:
     entry = _entry(summary=" ".join(PARAGRAPHS)[:200] + "…", content=PARAGRAPHS[0])
     assert entry.text == PARAGRAPHS[0]
+
+
+def test_of_two_cut_texts_the_longer_one_is_the_text() -> None:
+    entry = _entry(summary=" ".join(PARAGRAPHS)[:200] + "…", content=PARAGRAPHS[0][:50] + "…")
+    assert entry.text == " ".join(PARAGRAPHS)[:200] + "…"
+    assert entry.truncated
+
+
+def test_a_text_without_spaces_is_excerpted_in_full_length() -> None:
+    assert len(_entry(content="夜行列車" * 200).summary) == 300
 
 
 def test_without_a_summary_the_text_is_excerpted_at_a_word() -> None:
@@ -240,9 +330,57 @@ def test_nothing_harmful_leaves_and_nothing_raises(value: str, as_html: bool) ->
         assert "\n" not in entry.title
 
 
-def test_deep_nesting_and_huge_fields_are_bounded() -> None:
-    entry = _entry(content="<div>" * 50_000 + "deep" + "<b>x" * 50_000, title="t" * 100_000)
-    assert len(entry.title) <= 500
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        "java&#10;script:x()",
+        "java&#x202e;script:x()",
+        "&#1;javascript:x()",
+        "JaVaScRiPt:x()",
+        "data:text/html,x",
+        "vbscript:x",
+    ],
+)
+@pytest.mark.parametrize("base", [FEED_URL, "", "not an address", "file:///etc/"])
+def test_no_address_runs_anything(attribute: str, base: str) -> None:
+    html = _entry(content=f'<p><a href="{attribute}">x</a><img src="{attribute}"></p>', base=base).html
+    assert not re.search(r"=\"(?!https?:|nofollow)", html)
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        "<div>",
+        "<b>",
+        "<table>",
+        "<ul><li>",
+        "<p><b>x",
+        "<svg><g>",
+        "<",
+        "<!--",
+        "<pre>x\n",
+        "<a href=x>y…</a><br>",
+    ],
+)
+def test_markup_that_no_article_has_is_bounded(markup: str) -> None:
+    entry = _entry(content="<p>Deep</p>" + markup * 100_000)
+    assert len(entry.html) <= 1_000_000
+
+
+def test_markup_nested_too_deep_leaves_its_words() -> None:
+    entry = _entry(content="<div>" * 100_000 + "deep <script>x()</script>" + "<b>down" * 10)
+    assert entry.text.split()[:2] == ["deep", "down"]
+
+
+def test_a_long_list_is_not_too_deep() -> None:
+    entry = _entry(content="<ul>" + "".join(f"<li>Station {n}" for n in range(2000)) + "</ul>")
+    assert len(entry.text.split("\n")) == 2000
+
+
+def test_huge_fields_are_bounded() -> None:
+    entry = _entry(content="word " * 500_000, title="t" * 100_000, guid="g" * 9000, author="a" * 9000)
+    assert (len(entry.title), len(entry.guid), len(entry.author)) == (500, 2000, 200)
+    assert len(entry.text) <= 1_000_000
 
 
 # ---- identity ------------------------------------------------------------------------------------
@@ -267,6 +405,19 @@ def test_a_guid_that_all_items_share_tells_nothing() -> None:
         "l:https://news.example/a",
         "l:https://news.example/b",
     ]
+
+
+def test_a_guid_and_an_address_that_all_items_share_tell_nothing() -> None:
+    home = "https://news.example/"
+    items = [_item(guid="site", link=home, title=f"Story {n}") for n in range(3)]
+    assert len({entry.identity for entry in _entries(*items)}) == 3
+    assert len({entry.identity for entry in _entries(*(replace(item, guid="") for item in items))}) == 3
+    assert len({entry.identity for entry in _entries(*(replace(item, link="") for item in items))}) == 3
+
+
+def test_the_same_fragment_on_every_address_is_no_identity() -> None:
+    items = (_item(guid=f"{n}", link="https://news.example/a#xtor=RSS-1", title=f"{n}") for n in range(2))
+    assert {entry.canonical_url for entry in _entries(*items)} == {"https://news.example/a"}
 
 
 def test_a_fragment_stays_where_it_alone_tells_items_apart() -> None:
@@ -321,6 +472,31 @@ def test_a_possible_date_is_kept() -> None:
 def test_the_words_tell_the_language_whatever_the_feed_says(text: str, lang: str) -> None:
     (entry,) = _entries(_item(title="", content=text), lang="pt-BR")
     assert entry.lang == lang
+
+
+@pytest.mark.parametrize(
+    ("title", "lang"),
+    [
+        ("地震で大阪が停電", "ja"),
+        ("中国经济增长放缓", "zh"),
+        ("बिहार में आज चुनाव", "hi"),
+        ("Governo aprova orçamento", "pt"),
+        ("Governo approva il bilancio", "it"),
+    ],
+)
+def test_a_headline_tells_its_language_where_no_feed_does(title: str, lang: str) -> None:
+    assert _entries(_item(title=title), lang="")[0].lang == lang
+
+
+def test_a_headline_full_of_foreign_names_is_in_the_language_of_its_feed() -> None:
+    assert _entries(_item(title="Stacey Keibler weds in Mexico"), lang="en-us")[0].lang == "en"
+
+
+@pytest.mark.parametrize(
+    ("stated", "lang"), [("jp", "ja"), ("nb-NO", "no"), ("und", ""), ("iw", "he"), ("English", "")]
+)
+def test_a_stated_language_is_read_as_meant(stated: str, lang: str) -> None:
+    assert _entries(_item(title="OK"), lang=stated)[0].lang == lang
 
 
 def test_of_a_few_words_the_feed_knows_the_language() -> None:

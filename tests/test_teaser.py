@@ -70,11 +70,42 @@ def test_a_text_that_its_source_cut_keeps_its_ellipsis() -> None:
     assert truncate("The council met late and…") == "The council met late and…"
 
 
-@given(st.text(max_size=400))
+SIGNS = st.sampled_from(
+    (
+        "a",
+        " ",
+        "\n",
+        "é",
+        "e\u0301",
+        "👩‍👩‍👧‍👦",
+        "🇫🇷",
+        "각",
+        "漢",
+        "क्षि",
+        "م",
+        "\u0600",
+        "\u200b",
+        "…",
+        ".",
+        "...",
+        "[",
+        "]",
+        "\u0323" * 50,
+    )
+)
+
+
+@given(st.one_of(st.text(max_size=400), st.lists(SIGNS, max_size=150).map("".join)))
 def test_a_teaser_is_never_longer_than_sixty_and_cutting_it_again_changes_nothing(text: str) -> None:
     teaser = truncate(text)
     assert _graphemes(teaser) <= LENGTH
     assert truncate(teaser) == teaser
+
+
+def test_a_text_of_endless_characters_is_cut_too() -> None:
+    teaser = truncate("a" + "\u0301" * 10_000)
+    assert teaser.endswith("…")
+    assert len(teaser) < 60 * 64
 
 
 # ---- finding the full text -----------------------------------------------------------------------
@@ -98,6 +129,21 @@ def test_a_text_cut_anywhere_finds_its_full_one(text: str, length: int) -> None:
 def test_texts_of_other_scripts_are_found_alike(text: str) -> None:
     assert start_key(truncate(text)) == start_key(text) != 0
     assert starts_like(truncate(text), text)
+
+
+@given(
+    st.lists(st.text(alphabet="abcdeéжщ漢字مش'“- ", min_size=1, max_size=12), min_size=30, max_size=60).map(
+        " ".join
+    ),
+    st.integers(50, 100),
+)
+def test_a_text_cut_at_a_space_or_within_a_word_keeps_its_key(text: str, length: int) -> None:
+    full = " ".join(text.split())
+    hard, at_a_word = full[:length].rstrip(), full[:length].rpartition(" ")[0]
+    for beginning in (hard, at_a_word):
+        if len(full) > length and len(beginning) >= 45:
+            assert start_key(f"{beginning}…") == start_key(full)
+            assert starts_like(f"{beginning}…", full)
 
 
 def test_quotes_case_and_width_do_not_matter() -> None:
@@ -143,6 +189,27 @@ def test_a_body_that_its_source_cut_keeps_its_last_line() -> None:
     assert _split(STORY, cut) == ([STORY, cut], [])
 
 
+def test_a_body_cut_by_its_source_stays_above_a_block() -> None:
+    teasers = [truncate(text) for text in OTHERS]
+    cut = f"The owners said {STORY[:150]}…"
+    assert _split(STORY, cut, *teasers) == ([STORY, cut], [("", teaser) for teaser in teasers])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (
+            "I thought that you had gone…",
+            "So did I, for a long while, until the letter came from Tessel and then…",
+        ),
+        ("Well…", "Perhaps…", "Or not…"),
+        ("– And the shipyard will close after all, unless…", "– Unless…"),
+    ],
+)
+def test_sentences_that_trail_off_are_no_teasers(lines: tuple[str, ...]) -> None:
+    assert _split(STORY, *lines) == ([STORY, *lines], [])
+
+
 def test_something_of_the_text_always_stays() -> None:
     teasers = [truncate(text) for text in OTHERS]
     assert _split(*teasers) == (teasers, [])
@@ -154,6 +221,80 @@ def test_a_heading_and_bullets_go_with_their_block() -> None:
     own, listed = _split(STORY, "Related stories:", *teasers)
     assert own == [STORY]
     assert [teaser for _, teaser in listed] == [truncate(text) for text in OTHERS]
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Related",
+        "RELATED ARTICLES:",
+        "Read more",
+        "À lire aussi :",
+        "Lesen Sie auch:",
+        "関連記事",
+        "Читайте также:",
+    ],
+)
+def test_under_a_heading_uncut_headlines_are_listed(heading: str) -> None:
+    items = ("Herons nest on the town hall", "Library to lend violins")
+    assert _split(STORY, heading, *items) == (
+        [STORY],
+        [("Herons nest on the town hall",) * 2, (items[1],) * 2],
+    )
+
+
+def test_a_heading_over_paragraphs_splits_nothing() -> None:
+    assert _split(STORY, "Related", *OTHERS) == ([STORY, "Related", *OTHERS], [])
+
+
+def test_a_heading_alone_splits_nothing() -> None:
+    assert _split(STORY, "Related:") == ([STORY, "Related:"], [])
+    teasers = [truncate(text) for text in OTHERS]
+    assert _split("Related:", *teasers) == (["Related:", *teasers], [])
+
+
+def test_an_item_that_is_short_enough_to_stand_uncut_is_listed_with_the_others() -> None:
+    first, second, third = (truncate(text) for text in OTHERS)
+    short = "Library to lend violins"
+    assert [t for _, t in _split(STORY, first, short, second)[1]] == [first, short, second]
+    assert [t for _, t in _split(STORY, first, second, third, short)[1]] == [first, second, third, short]
+
+
+def test_a_short_text_stays_above_its_own_teaser() -> None:
+    own, listed = _split(OTHERS[0], *(truncate(text) for text in OTHERS))
+    assert own == [OTHERS[0]]
+    assert [teaser for _, teaser in listed] == [truncate(text) for text in OTHERS[1:]]
+
+
+def test_two_items_in_full_above_their_two_teasers_each_find_their_own() -> None:
+    full, cut = list(OTHERS[:2]), [truncate(text) for text in OTHERS[:2]]
+    assert _split(STORY, *full, *cut)[1] == list(zip(full, cut, strict=True))
+
+
+def test_lines_that_are_links_and_cut_are_listed_with_their_addresses() -> None:
+    block = [
+        Line("Herons nest on…", "https://news.example/1"),
+        Line("Library to lend…", "https://news.example/2"),
+    ]
+    own, listed = split_related([Line(STORY, ""), *block])
+    assert [line.text for line in own] == [STORY]
+    assert [item.url for item in listed] == [line.url for line in block]
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            (STORY, *OTHERS, "Related:", "Short…", "Short", *(truncate(text) for text in OTHERS))
+        ),
+        max_size=8,
+    )
+)
+def test_no_line_is_lost_or_changed_by_splitting(lines: list[str]) -> None:
+    own, listed = _split(*lines)
+    assert own == lines[: len(own)]
+    assert bool(own) == bool(lines)
+    told = {*own, *(part for item in listed for part in item), "Related:"}
+    assert all(line in told or any(starts_like(line, text) for text in own) for line in lines)
 
 
 def test_an_item_listed_twice_is_one() -> None:

@@ -29,6 +29,10 @@ from aggregator.normalise.url import absolute_url, canonical_url, host_of
         ("https://[2001:db8::1]:8443/a", "https://[2001:db8::1]:8443/a"),
         ("https://video.example/watch?v=abc&feature=rss", "https://video.example/watch?v=abc"),
         ("https://news.example/a?ref=7", "https://news.example/a?ref=7"),
+        ("https://news.example/a?source=rss----7----2&mod=rss_top&emc=rss", "https://news.example/a"),
+        ("https://news.example/café?q=%c3%a9", "https://news.example/caf%C3%A9?q=%C3%A9"),
+        ("https://user:secret@news.example/a", "https://news.example/a"),
+        ("https://news.example:99999/a", "https://news.example:99999/a"),
         ("", ""),
         ("mailto:a@b.example", "mailto:a@b.example"),
     ],
@@ -51,6 +55,9 @@ def test_a_fragment_that_is_the_identity_can_be_kept() -> None:
         ("b?c=1", "https://news.example/rss/b?c=1"),
         ("//cdn.example/x", "https://cdn.example/x"),
         (" https://other.example/\n a ", "https://other.example/a"),
+        ("/two words", "https://news.example/two%20words"),
+        ("/a\ud800\u202eb", "https://news.example/ab"),
+        ("java\nscript:alert(1)", ""),
         ("javascript:alert(1)", ""),
         ("data:text/html,x", ""),
         ("http://", ""),
@@ -79,8 +86,10 @@ def test_the_canonical_address_of_a_canonical_address_is_itself(url: str) -> Non
 
 @given(st.text(max_size=200), st.text(max_size=50))
 def test_garbage_is_no_error(link: str, base: str) -> None:
-    canonical_url(link)
-    absolute_url(link, base)
+    assert canonical_url(canonical_url(link)) == canonical_url(link)
+    assert absolute_url(link, base) == "" or absolute_url(link, base).lower().startswith(
+        ("http://", "https://")
+    )
     host_of(link)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 import xxhash
 
-from aggregator.normalise.entry import clean_entry, with_identity
-from aggregator.normalise.html import plain_title
+from aggregator.normalise.characters import cut_length
+from aggregator.normalise.entry import TITLE_LENGTH, clean_entry, with_identity
 from aggregator.normalise.language import primary_tag
-from aggregator.normalise.url import canonical_url
+from aggregator.normalise.paragraphs import plain_title
+from aggregator.normalise.url import absolute_url, canonical_url
 from aggregator.types import Entry, NormalisedFeed, ParsedFeed
 
 __all__ = ["canonical_url", "normalise"]
@@ -25,49 +26,66 @@ def normalise(feed: ParsedFeed, url: str, now: datetime) -> NormalisedFeed:
     """The feed with clean entries, in document order, each identity once. `url`: where the feed came from."""
     cleaned = (clean_entry(item, feed, url, now) for item in feed.entries[:MOST_ENTRIES])
     entries = _keep_telling_fragments([entry for entry in cleaned if entry is not None])
-    worthless = _worthless_guids(entries)
+    site_url = absolute_url(feed.site_url, url)
+    home = canonical_url(site_url)
+    guids, links = _worthless_guids(entries, home), _worthless_links(entries, home)
     found: dict[str, Entry] = {}
     for entry in entries:
-        identity = _identity(entry, worthless)
+        identity = _identity(entry, guids, links)
         if identity not in found:
             found[identity] = with_identity(entry, identity)
     return NormalisedFeed(
-        title=plain_title(feed.title, is_html=True)[:500],
-        site_url=feed.site_url,
+        title=cut_length(plain_title(feed.title, is_html=True), TITLE_LENGTH),
+        site_url=site_url,
         lang=primary_tag(feed.lang),
         ttl=feed.ttl,
         entries=tuple(found.values()),
     )
 
 
-def _identity(entry: Entry, worthless: set[str]) -> str:
+def _identity(entry: Entry, worthless_guids: set[str], worthless_links: set[str]) -> str:
     """What makes it the same item at the next poll: its guid, else its address, else what it says."""
-    if entry.guid and entry.guid not in worthless:
+    if entry.guid and entry.guid not in worthless_guids:
         return f"g:{entry.guid}"
-    if entry.canonical_url:
+    if entry.canonical_url and entry.canonical_url not in worthless_links:
         return f"l:{entry.canonical_url}"
-    said = f"{entry.title}\x00{entry.text}"
+    said = f"{entry.title}\x00{entry.text}" if entry.title or entry.text else entry.canonical_url
     return f"h:{xxhash.xxh3_128_hexdigest(said.encode())}"
 
 
-def _worthless_guids(entries: Sequence[Entry]) -> set[str]:
-    """Guids that items of other addresses and other titles share: some feeds give all their items one."""
+def _worthless_guids(entries: Sequence[Entry], home: str) -> set[str]:
+    """Guids that different items share: some feeds give all their items one."""
     by_guid: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_guid[entry.guid].append(entry)
-    return {
-        guid
-        for guid, sharing in by_guid.items()
-        if len({entry.canonical_url for entry in sharing}) > 1 and len({entry.title for entry in sharing}) > 1
-    }
+    return {guid for guid, sharing in by_guid.items() if len(sharing) > 1 and _differ(sharing, home)}
+
+
+def _differ(entries: Sequence[Entry], home: str) -> bool:
+    """Whether these are different items: under other titles (texts, if they have none) and other addresses.
+
+    Two with one address are versions of one item, unless that is the site's own page; three are not.
+    """
+    names = {entry.title or entry.text for entry in entries}
+    addresses = {entry.canonical_url for entry in entries}
+    return len(names) > 1 and (len(addresses) > 1 or len(names) > 2 or addresses <= {"", home})
+
+
+def _worthless_links(entries: Sequence[Entry], home: str) -> set[str]:
+    """Addresses that tell no items apart: the site's own page, and pages that items without a guid share."""
+    titles: dict[str, set[str]] = defaultdict(set)
+    for entry in entries:
+        titles[entry.canonical_url].add(entry.title)
+    return {home} | {address for address, sharing in titles.items() if len(sharing) > 1}
 
 
 def _keep_telling_fragments(entries: list[Entry]) -> list[Entry]:
     """The entries, with the fragment back in the address where it alone tells several of them apart."""
-    shared = Counter(entry.canonical_url for entry in entries if entry.canonical_url)
-    kept: list[Entry] = []
-    for entry in entries:
-        whole = canonical_url(entry.url, keep_fragment=True)
-        telling = shared[entry.canonical_url] > 1 and whole != entry.canonical_url
-        kept.append(replace(entry, canonical_url=whole) if telling else entry)
-    return kept
+    whole = [canonical_url(entry.url, keep_fragment=True) for entry in entries]
+    sharing: dict[str, set[str]] = defaultdict(set)
+    for entry, address in zip(entries, whole, strict=True):
+        sharing[entry.canonical_url].add(address)
+    return [
+        replace(entry, canonical_url=address) if len(sharing[entry.canonical_url]) > 1 else entry
+        for entry, address in zip(entries, whole, strict=True)
+    ]

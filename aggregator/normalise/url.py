@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
+
+from aggregator.normalise.characters import harmless
 
 LONGEST_URL = 4000
 TRACKING = re.compile(
-    r"^(?:utm_.*|at_(?:medium|campaign|custom\d*|link.*|format|ptr_name|bbc_team)|fbclid|gclid|dclid|gbraid|wbraid"
-    r"|msclkid|twclid|yclid|igshid|mc_[ce]id|_hs(?:enc|mi)|xtor|xts|cmp|cmpid|ns_(?:mchannel|source|campaign"
-    r"|linkname|fee)|ftag|ncid|ocid|cid_src|wt\.?mc.*|wt_zmc|ref_src|ref_url|smid|smtyp|taid|guce_.*|__twitter.*"
-    r"|spm|sr_share|partner|ito|traffic_source|source=rss|feature=rss|__source|src=rss.*|from=rss|rss=\d?|icid"
-    r"|mkt_tok|trk.*|vero_id|oly_.*_id|pk_.*|mtm_.*|piwik_.*|sc_(?:cid|channel)|s_cid|linkid|intcid|maca)$",
+    r"^(?:utm_.*|at_(?:medium|campaign|custom\d*|link.*|format|ptr_name|bbc_team)|fbclid|gclid|dclid"
+    r"|gbraid|wbraid|msclkid|twclid|yclid|igshid|mc_[ce]id|_hs(?:enc|mi)|xtor|xts|cmp|cmpid"
+    r"|ns_(?:mchannel|source|campaign|linkname|fee)|ftag|ncid|ocid|cid_src|wt[._]?z?mc.*|srsltid|_ga"
+    r"|_gl|ref_src|ref_url|smid|smtyp|taid|guce_.*|__twitter.*|spm|sr_share|partner|ito|traffic_source"
+    r"|source=rss.*|feature=rss.*|mod=rss.*|emc=rss|ref=rss.*|__source|src=rss.*|from=rss|rss=\d?|icid"
+    r"|mkt_tok|trk.*|vero_id|oly_.*_id|pk_.*|mtm_.*|piwik_.*|sc_(?:cid|channel)|s_cid|linkid|intcid"
+    r"|maca)$",
     re.IGNORECASE,
 )
 """Query parameters that tell where a reader came from. Names that also carry identities (id, p, story, ref) stay;
@@ -22,10 +26,18 @@ ROUTE = re.compile(r"^(?:!|/|[^=&]*[/?])")
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+WRAPPED = re.compile(r"[\r\n]+[ \t]*|[ \t]*[\r\n]+|\t+")
+"""Where a program wrapped a line in the middle of an address."""
+
+ESCAPE = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
+
 
 def absolute_url(link: str, base: str) -> str:
-    """The link made absolute against `base`, "" unless it is then http or https with a host."""
-    text = re.sub(r"[\x00-\x20\x7f]+", "", link[:LONGEST_URL]) if link else ""
+    """The link made absolute against `base`, "" unless it is then http or https with a host.
+
+    White space is treated as browsers treat it (URL standard, section 4.4): none at the ends and at line breaks.
+    """
+    text = harmless(WRAPPED.sub("", link[:LONGEST_URL].strip())).strip().replace(" ", "%20")
     if not text:
         return ""
     try:
@@ -57,7 +69,14 @@ def canonical_url(url: str, *, keep_fragment: bool = False) -> str:
         place = f"{place}:{port}"
     # http and https name one page; a server on a port of its own need not speak both.
     scheme = "https" if ":" not in place.rsplit("]", 1)[-1] else parts.scheme.lower()
-    return SplitResult(scheme, place, parts.path or "/", query, fragment).geturl()
+    return SplitResult(scheme, place, _escaped(parts.path) or "/", _escaped(query), fragment).geturl()
+
+
+def _escaped(part: str) -> str:
+    """The part with one spelling (RFC 3986, 6.2.2.1): other than ASCII escaped, escapes in upper case."""
+    if not part.isascii():
+        part = quote(part, safe="".join(map(chr, range(33, 127))), errors="replace")
+    return ESCAPE.sub(lambda found: found[0].upper(), part) if "%" in part else part
 
 
 def _is_tracking(part: str) -> bool:

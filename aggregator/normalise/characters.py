@@ -1,0 +1,63 @@
+"""Characters of strangers: which of them may stay in a text, and how a text is shortened."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import islice
+
+from aggregator.teaser import GRAPHEME, fold_space
+
+SUMMARY_LENGTH = 300
+"""User-perceived characters of a summary."""
+
+LONGEST_MARKUP = 1_000_000
+"""Characters that are read of one field; the longest article in real feeds has a fifth of it."""
+
+BREAK = "\ue000"
+"""A private-use character that stands for a line break while white space is folded; no text may hold it."""
+
+HARMFUL = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ue000\ufffe\uffff]"
+)
+"""Control characters, halves of surrogate pairs, non-characters, BREAK, and bidirectional overrides, isolates and
+embeddings (UAX #9), which can make a text read as what it is not."""
+
+MISREAD = {
+    chr(byte): bytes([byte]).decode("cp1252")
+    for byte in range(0x80, 0xA0)
+    if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
+}
+"""Windows-1252 read as Latin-1 shows quotes and dashes as C1 controls: what they were meant to be."""
+
+
+def harmless(text: str) -> str:
+    """The text without control characters, lone surrogates and bidirectional overrides."""
+    return HARMFUL.sub(lambda found: MISREAD.get(found[0], ""), text)
+
+
+def clean_text(text: str) -> str:
+    """The harmless text in form NFC."""
+    return unicodedata.normalize("NFC", harmless(text))
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text on one line: at most SUMMARY_LENGTH characters, ended at a word with "…"."""
+    line = fold_space(text[: SUMMARY_LENGTH * 8])
+    short = cut_length(line, SUMMARY_LENGTH)
+    if short == line:
+        return line
+    words, _, _ = short[:-1].rpartition(" ")
+    # A text without spaces (Chinese, one long address) is cut where it is.
+    kept = words if len(words) * 2 > len(short) else short[:-1]
+    return kept.rstrip(" ,;:-–—") + "…"
+
+
+def cut_length(text: str, most: int) -> str:
+    """The text, or its first most - 1 user-perceived characters and "…"."""
+    if len(text) <= most:
+        return text
+    # A cluster of more than 16 code points is no word of any language: it may be cut.
+    start = text[: most * 16]
+    clusters = [found.group() for found in islice(GRAPHEME.finditer(start), most + 1)]
+    return text if len(clusters) <= most and start == text else "".join(clusters[: most - 1]) + "…"
