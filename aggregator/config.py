@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +15,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "AGGREGATOR_"
 DAY = 86_400
 YEAR = 366 * DAY
+
+
+WORDS = {
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "float_parsing": "give a number",
+}
+"""Our words for what the library says about its own insides."""
 
 
 class SettingsError(ValueError):
@@ -43,8 +53,10 @@ class Settings(BaseSettings):
     host_connections: int = Field(
         2, ge=1, le=1000, description="connections at once to one registrable domain"
     )
-    host_delay: float = Field(1.0, ge=0, description="seconds between two starts at one registrable domain")
-    fetch_timeout: float = Field(30.0, gt=0, description="seconds that a fetch may take in all")
+    host_delay: float = Field(
+        1.0, ge=0, le=3600, description="seconds between two starts at one registrable domain"
+    )
+    fetch_timeout: float = Field(30.0, gt=0, le=3600, description="seconds that a fetch may take in all")
     window_days: float = Field(
         3.0, gt=0, le=366, description="entries further apart than this are never grouped"
     )
@@ -109,8 +121,17 @@ def load_settings(flags: dict[str, Any]) -> Settings:
         raise SettingsError("\n".join(_explain(problem, given) for problem in error.errors())) from None
 
 
+def strange_variables() -> Iterator[str]:
+    """A warning for each environment variable that looks like a setting of ours and is none: a slip of the pen."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = get_close_matches(name, known, 1)
+            yield f"{name} is no setting and changes nothing" + (f": did you mean {near[0]}?" if near else "")
+
+
 def _explain(problem: Any, given: dict[str, Any]) -> str:
-    reason = str(problem["msg"]).removeprefix("Value error, ")
+    reason = WORDS.get(str(problem["type"]), str(problem["msg"]).removeprefix("Value error, "))
     if not problem["loc"]:
         return f"settings: {reason}"
     name = str(problem["loc"][0])

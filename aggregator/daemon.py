@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
-from types import FrameType
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -34,6 +35,9 @@ TIDY_HOURS = 6
 STOP_SECONDS = 3.0
 """What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
 
+LAST_SECONDS = 4.5
+"""When a stop that hangs (a database that another program holds, a disk that does not answer) ends by force."""
+
 
 class DaemonError(Exception):
     """The daemon can't start; the text says why and what to do."""
@@ -53,7 +57,7 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
     Raises DaemonError or OpmlError if it can't start. `ready` is called once everything runs.
     """
     stop = threading.Event()
-    _on_signals(stop)
+    _stop_on_signals(stop)
     store = open_store(settings.database)
     with ExitStack() as stack:
         stack.callback(store.close)
@@ -128,8 +132,11 @@ def _cluster(clusterer: Clusterer, stop: threading.Event) -> None:
 
 def _log_reports(reports: Iterator[PollReport]) -> None:
     for report in reports:
-        if report.result is Result.OK and (report.new or report.edited):
-            log.info("%s: %d new entries, %d edited", report.state.title, report.new, report.edited)
+        name = report.state.title or f"feed {report.state.id}"
+        if report.result is Result.FAILED:
+            log.warning("%s: failed: %s", name, report.detail)
+        elif report.new or report.edited:
+            log.info("%s: %d new entries, %d edited", name, report.new, report.edited)
 
 
 def _hold(stack: ExitStack, store: Store, role: str) -> None:
@@ -140,12 +147,27 @@ def _hold(stack: ExitStack, store: Store, role: str) -> None:
         )
 
 
-def _on_signals(stop: threading.Event) -> None:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Sets `stop` at SIGTERM or SIGINT, and ends the process by force if it is still there LAST_SECONDS later.
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    A thread of its own is told by the interpreter's signal handler itself (signal.set_wakeup_fd): the main
+    thread runs no Python while it waits for a database.
+    """
+    told, teller = socket.socketpair()
+    teller.setblocking(False)
+    signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
+
+    def watch(_kept_open: socket.socket) -> None:
+        told.recv(1)
+        stop.set()
+        time.sleep(LAST_SECONDS)
+        log.warning("the stop took too long: what was under way is given up, nothing of it is kept")
+        logging.shutdown()
+        os._exit(0)
+
+    threading.Thread(target=watch, args=(teller,), name="stop", daemon=True).start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: None)
 
 
 def _guarded(job: Callable[[], None]) -> Callable[[], None]:

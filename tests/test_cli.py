@@ -8,11 +8,12 @@ import pty
 import resource
 import sqlite3
 import subprocess
-from contextlib import closing
+from contextlib import chdir, closing
 from pathlib import Path
 
 import pytest
 
+from aggregator.cli import main
 from aggregator.demo import DemoServer, sample_feeds
 from aggregator.pipeline.clock import utc_now
 from tests.program import command, count, environment, query, run, write_jsonl
@@ -47,11 +48,17 @@ ONE = {
     ],
 )
 def test_a_fault_is_one_message_that_says_what(
-    tmp_path: Path, arguments: tuple[str, ...], status: int, says: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, says: str
 ) -> None:
-    done = run(tmp_path, *arguments, status=status)
-    assert says in done.stderr
-    assert done.stdout == ""
+    with chdir(tmp_path):
+        try:
+            ended: int | str | None = main(arguments)
+        except SystemExit as end:
+            ended = end.code
+    said = capsys.readouterr()
+    assert ended == status
+    assert says in said.err
+    assert said.out == ""
 
 
 def test_an_empty_database_says_what_to_do_next(tmp_path: Path) -> None:
@@ -66,35 +73,121 @@ def test_strange_values_in_a_file_are_read_or_named(tmp_path: Path) -> None:
         '{"id": "e", "title": "published in no year", "published": 99999999999999999999}',
         "null",
         "[" * 100_000,
+        '{"id": ' + "9" * 5000 + ', "title": "a number without end"}',
+        r'{"id": "s", "title": "A source of odd characters", "source": "S\ud800\u0000", "url": "http://a.example/\ud800"}',
+        '{"id": "f", "title": "Seconds with a fraction", "published": 1700000000.5}',
     ]
     (tmp_path / "in.jsonl").write_bytes("\r\n".join(lines).encode())
     done = run(tmp_path, "import", tmp_path / "in.jsonl")
-    assert [f"line {n}:" in done.stderr for n in range(1, 7)] == [False, False, True, False, True, True]
-    assert count(tmp_path / "news.db", "v1_event") == 3
+    assert [f"line {n}:" in done.stderr for n in range(1, 10)] == [
+        *(False, False, True, False, True, True, True, False, False)
+    ]
+    assert count(tmp_path / "news.db", "v1_event") == 5
+    dated = query(tmp_path / "news.db", "SELECT published_at FROM v1_entry WHERE guid = 'f'")
+    assert dated == [("2023-11-14 22:13:20.000000",)]
 
 
-def test_output_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE | {"id": str(n)} for n in range(200)]))
-    listing = subprocess.Popen(
-        command("events", "--json", "--limit", "1000"),
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose database has one event; not to be written to."""
+    folder = tmp_path_factory.mktemp("kept")
+    (folder / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
+    entry = ONE | {"text": "Le phare de Velmarö brille."}
+    run(folder, "import", write_jsonl(folder / "in.jsonl", [entry]))
+    return folder
+
+
+@pytest.mark.parametrize("arguments", [("events",), ("events", "--json"), ("event", "show", "1")])
+def test_output_that_nobody_reads_is_no_error(kept: Path, arguments: tuple[str, ...]) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        command(*arguments),
+        cwd=kept,
+        env=environment(kept),
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "closed"), [(("events",), 1), (("event", "show", "1"), 1), (("poll",), 2)]
+)
+def test_closed_output_is_no_error(kept: Path, arguments: tuple[str, ...], closed: int) -> None:
+    shell = f'exec "$@" {closed}>&-'
+    done = subprocess.run(
+        ["sh", "-c", shell, "sh", *command(*arguments)],
+        cwd=kept,
+        env=environment(kept),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
+def test_output_that_can_not_be_written_is_one_message(kept: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            command("events"),
+            cwd=kept,
+            env=environment(kept),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"No space left" in done.stderr
+
+
+def test_a_terminal_without_unicode_gets_question_marks(kept: Path) -> None:
+    done = subprocess.run(
+        command("event", "show", "1"),
+        cwd=kept,
+        env=environment(kept) | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+    )
+    assert b"Velmar? brille" in done.stdout
+
+
+def test_a_closed_standard_input_is_one_message(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command("import", "-")],
         cwd=tmp_path,
         env=environment(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert listing.stdout
-    assert listing.stderr
-    listing.stdout.read(1)
-    listing.stdout.close()
-    assert b"Traceback" not in listing.stderr.read()
-    listing.stderr.close()
-    listing.wait(10)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "standard input is closed" in done.stderr
+
+
+def test_of_two_lines_with_one_id_the_first_counts_however_far_apart(tmp_path: Path) -> None:
+    between = [{"id": f"n{n}", "title": f"Number {n}"} for n in range(600)]
+    lines = [ONE, *between, ONE | {"title": "Another title"}, ONE | {"source": "Other Paper"}]
+    file = write_jsonl(tmp_path / "in.jsonl", lines)
+    for new in (602, 0):
+        done = run(tmp_path, "import", "--json", file)
+        assert "line 602: id a stands on an earlier line" in done.stderr
+        found = json.loads(done.stdout)
+        assert (found["entries_new"], found["entries_edited"], found["bad_lines"]) == (new, 0, 1)
 
 
 def test_a_full_disk_is_one_message_and_what_was_kept_stays(tmp_path: Path) -> None:
     run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
     size = (tmp_path / "news.db").stat().st_size
-    many = [ONE | {"id": str(n), "text": f"{n} " + "words of a long text " * 2000} for n in range(200)]
+    # Ten entries of other words each: grouping hundreds of copies is not what is tried here.
+    many = [
+        ONE | {"id": str(n), "title": chr(97 + n) * 9, "text": f"{chr(97 + n) * 7} " * 5000}
+        for n in range(10)
+    ]
     file = write_jsonl(tmp_path / "many.jsonl", many)
 
     def small_disk() -> None:
@@ -114,7 +207,7 @@ def test_a_full_disk_is_one_message_and_what_was_kept_stays(tmp_path: Path) -> N
     assert "disk" in done.stderr
     assert count(tmp_path / "news.db", "v1_entry") == 1
     run(tmp_path, "import", file)
-    assert count(tmp_path / "news.db", "v1_entry") == 201
+    assert count(tmp_path / "news.db", "v1_entry") == 11
 
 
 def test_a_database_that_another_program_writes_is_waited_for(tmp_path: Path) -> None:
@@ -161,7 +254,12 @@ def test_a_terminal_shows_progress_and_a_table(tmp_path: Path) -> None:
     assert b"entries" in screen
 
 
-def test_explain_names_the_figures_of_a_decision(tmp_path: Path) -> None:
+def test_explain_names_the_figures_of_a_decision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def explain(*arguments: object) -> str:
+        database = f"sqlite:///{tmp_path / 'news.db'}"
+        assert main(["explain", "--database", database, *map(str, arguments)]) == 0
+        return capsys.readouterr().out
+
     twin = ONE | {"id": "b", "source": "Other Paper"}
     run(
         tmp_path,
@@ -169,10 +267,10 @@ def test_explain_names_the_figures_of_a_decision(tmp_path: Path) -> None:
         write_jsonl(tmp_path / "in.jsonl", [ONE, twin, {"id": "c", "title": "Bees are back in town"}]),
     )
     (a,), (b,), (c,) = query(tmp_path / "news.db", "SELECT id FROM v1_entry ORDER BY guid")
-    assert "copies are always together" in run(tmp_path, "explain", a).stdout
-    assert run(tmp_path, "explain", a, b).stdout.count("together: copies") == 1
-    assert "apart: below the threshold" in run(tmp_path, "explain", a, c).stdout
-    found = json.loads(run(tmp_path, "explain", a, "--json").stdout)
+    assert "copies are always together" in explain(a)
+    assert explain(a, b).count("together: copies") == 1
+    assert "apart: below the threshold" in explain(a, c)
+    found = json.loads(explain(a, "--json"))
     assert [pair["other_entry_id"] for pair in found["compared"]] == [b]
 
 

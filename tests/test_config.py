@@ -33,6 +33,9 @@ def test_addresses_are_given_as_a_list() -> None:
         ("interval", "0"),
         ("host_connections", "0"),
         ("fetch_timeout", "-1"),
+        ("fetch_timeout", "inf"),
+        ("host_delay", "nan"),
+        ("database", "sqlite:///:memory:"),
         ("window_days", "0"),
         ("allow_addresses", "localhost"),
         ("port", "70000"),
@@ -56,6 +59,13 @@ def test_a_wrong_variable_ends_the_program_with_status_2_and_one_line(tmp_path: 
     done = run(tmp_path, "events", status=2, settings={"INTERVAL": "soon"})
     assert done.stderr.count("\n") == 1
     assert "AGGREGATOR_INTERVAL=soon" in done.stderr
+
+
+def test_a_variable_that_is_no_setting_is_named_with_the_nearest_that_is(tmp_path: Path) -> None:
+    done = run(tmp_path, "events", settings={"INTERVALL": "5"})
+    assert done.stderr.count("\n") == 1
+    assert "AGGREGATOR_INTERVALL is no setting" in done.stderr
+    assert "did you mean AGGREGATOR_INTERVAL?" in done.stderr
 
 
 def test_every_setting_is_documented() -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from aggregator.config import load_settings
 from aggregator.demo import DemoServer, expected_events, sample_feeds
+from aggregator.fetch import HostQueue
+from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.poll import PollWorkers, Result, open_poller
+from aggregator.store import open_store
+from aggregator.store.feeds import listed_feeds, sync_feeds
+from aggregator.types import Feed
+from tests.loopback import LoopbackServer
 from tests.program import command, count, environment, query, run
 
 PATIENCE_SECONDS = 60
@@ -105,3 +114,66 @@ def test_a_second_daemon_on_one_database_says_so_and_ends(tmp_path: Path) -> Non
 def test_without_a_list_it_says_what_to_do(tmp_path: Path) -> None:
     done = run(tmp_path, "serve", status=2)
     assert "feeds.opml: can't be read" in done.stderr
+
+
+def _read_until(daemon: subprocess.Popen[str], words: str) -> None:
+    assert daemon.stderr
+    for line in daemon.stderr:
+        if words in line:
+            return
+    raise AssertionError(f"it never said {words!r}")
+
+
+def _list_one(folder: Path, url: str) -> None:
+    outline = f'<outline text="Slow Paper" xmlUrl="{url}"/>'
+    (folder / "feeds.opml").write_text(f'<opml version="2.0"><head/><body>{outline}</body></opml>')
+
+
+def test_a_server_that_drips_does_not_hold_up_the_end(tmp_path: Path, loopback: LoopbackServer) -> None:
+    loopback.on("/rss", lambda _request: loopback.drip(b"HTTP/1.1 200 OK\r\n"))
+    _list_one(tmp_path, loopback.url("/rss"))
+    with _daemon(tmp_path) as daemon:
+        _wait(lambda: bool(loopback.asked("/rss")))
+        daemon.send_signal(signal.SIGTERM)
+        _, log = daemon.communicate(timeout=5)
+    assert daemon.returncode == 0
+    assert "Traceback" not in log
+
+
+def test_a_database_that_another_program_holds_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path / 'news.db'}").close()
+    _list_one(tmp_path, "http://127.0.0.1:9/rss")
+    with closing(sqlite3.connect(tmp_path / "news.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with _daemon(tmp_path) as daemon:
+            _wait((tmp_path / "news.db.poll.lock").exists)
+            daemon.send_signal(signal.SIGTERM)
+            _, log = daemon.communicate(timeout=6)
+    assert daemon.returncode == 0
+    assert "nothing of it is kept" in log
+
+
+def test_the_log_names_the_feed_that_failed(tmp_path: Path, loopback: LoopbackServer) -> None:
+    _list_one(tmp_path, loopback.url("/lost"))
+    with _daemon(tmp_path) as daemon:
+        _read_until(daemon, "Slow Paper: failed: ")
+
+
+def test_a_feed_whose_poll_could_not_be_kept_is_not_asked_again_at_once(
+    tmp_path: Path, loopback: LoopbackServer
+) -> None:
+    settings = load_settings({"database": f"sqlite:///{tmp_path / 'news.db'}"})
+    store = open_store(settings.database)
+    with store.write() as db:
+        sync_feeds(db, [Feed(loopback.url("/rss"), "Slow Paper", "", "")], 1800, utc_now())
+        (state,) = listed_feeds(db)
+        db.exec_driver_sql("ALTER TABLE feed RENAME TO taken_away")
+    queue = HostQueue([state], settings)
+    queue.finish()
+    with open_poller(store, settings) as poller:
+        workers = PollWorkers(poller, queue, 1)
+        (report,) = workers.reports()
+    store.close()
+    assert report.result is Result.FAILED
+    assert "DATABASE=" in report.detail
+    assert workers.is_held(state.id)

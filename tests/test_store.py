@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,10 @@ from alembic.script import ScriptDirectory
 
 from aggregator.store import StoreError, open_store
 from aggregator.store.dialect import hold_role, open_engine, tidy
-from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds
+from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds, write_state
 from aggregator.store.schema import HEAD
 from aggregator.store.tables import Row
-from aggregator.types import Feed
+from aggregator.types import Feed, FeedHealth
 from tests.program import ROOT, count, query
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -128,6 +129,60 @@ def test_a_feed_that_left_the_list_keeps_its_history_and_is_paused(tmp_path: Pat
         assert sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW) == 0
         assert len(listed_feeds(db)) == 2
     store.close()
+
+
+def test_a_gone_feed_that_is_listed_anew_gets_a_new_chance_and_no_other_does(tmp_path: Path) -> None:
+    never, later = datetime(9999, 1, 1, tzinfo=UTC), NOW + timedelta(days=1)
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW)
+        for state, next_poll in zip(listed_feeds(db), (never, later), strict=True):
+            health = FeedHealth.GONE if next_poll == never else FeedHealth.FAILING
+            write_state(db, replace(state, health=health, failures=3, problem="410", next_poll_at=next_poll))
+        sync_feeds(db, [_feed(1), _feed(2)], 1800, later)
+        assert due_feeds(db, NOW) == []
+        sync_feeds(db, [], 1800, later)
+        sync_feeds(db, [_feed(1), _feed(2)], 1800, later)
+        gone, failing = sorted(listed_feeds(db), key=lambda state: state.url)
+    store.close()
+    assert (gone.health, gone.failures, gone.problem, gone.next_poll_at) == (FeedHealth.OK, 0, "", later)
+    assert (failing.health, failing.failures) == (FeedHealth.FAILING, 3)
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("postgresql://user:s3cret@host:port/x", "can't be read as a URL"),
+        ("postgresql://user:s3cret@127.0.0.1:1/x", r"user:\*\*\*@127.*check that the server runs"),
+        ("sqlite:///news.db?mode=ro", "takes no options"),
+        ("sqlite:////", "is a folder"),
+    ],
+)
+def test_a_url_that_can_not_be_used_is_refused_without_its_password(url: str, says: str) -> None:
+    with pytest.raises(StoreError, match=says) as refused:
+        open_store(url)
+    assert "s3cret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        sync_feeds(db, [_feed(number) for number in range(500)], 1800, NOW)
+    tidy(store.engine)
+    store.close()
+    file = tmp_path / "news.db"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
+    with pytest.raises(StoreError, match="restore a backup"), open_store(_url(tmp_path)).read() as db:
+        listed_feeds(db)
+
+
+def test_a_lock_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "news.db.poll.lock").mkdir()
+    engine = open_engine(_url(tmp_path))
+    with pytest.raises(StoreError, match=r"news\.db\.poll\.lock: can't be opened"), hold_role(engine, "poll"):
+        pass
 
 
 def test_a_new_title_in_the_list_is_taken_over(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from aggregator.cli.polling import cluster_once
+from aggregator.cli.polling import GROUPED_ELSEWHERE, cluster_once
 from aggregator.cli.screen import print_json, print_table, progress_bar
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
@@ -17,6 +17,14 @@ BAD_LINES_SHOWN = 20
 
 def bring(settings: Settings, arguments: argparse.Namespace) -> int:
     """Imports the file's entries and groups them; bad lines are named on standard error, the others kept."""
+    try:
+        return _bring(settings, arguments)
+    except UnreadableFileError as error:
+        sys.stderr.write(f"aggregator: {error}\n")
+        return 1
+
+
+def _bring(settings: Settings, arguments: argparse.Namespace) -> int:
     read = new = edited = 0
     bad: list[BadLine] = []
     fault: UnreadableFileError | None = None
@@ -51,4 +59,6 @@ def bring(settings: Settings, arguments: argparse.Namespace) -> int:
         print_json({name.replace(" ", "_"): value for name, value in summary.items()})
     else:
         print_table([f"{name}#" for name in summary], [list(summary.values())])
+        if grouped is None:
+            sys.stdout.write(f"{GROUPED_ELSEWHERE}\n")
     return 1 if fault else 0

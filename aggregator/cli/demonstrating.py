@@ -59,6 +59,10 @@ def _run(settings: Settings, folder: Path) -> int:
             sys.stdout.write(
                 f"{len(reports)} feeds, {seen} entries, {len(events)} events in {seconds:.1f} s.\n\n"
             )
+            if not events:
+                for report in reports:
+                    sys.stderr.write(f"aggregator: {report.state.title}: {report.detail}\n")
+                return 1
             print_events(events)
             largest = max(events, key=lambda event: (event.entry_count, event.id))
             sys.stdout.write(

@@ -50,9 +50,12 @@ def _print_explanation(explanation: Explanation) -> None:
     else:
         sys.stdout.write(f"is in no event yet: {explanation.rule}.\n")
     if explanation.pairs:
-        sys.stdout.write("\nCompared with:\n")
+        sys.stdout.write(
+            "\nIt was compared with these entries. The likelihood is that of telling the same event: "
+            f"{explanation.threshold:.0%} is enough for two entries to be put together.\n\n"
+        )
         print_table(
-            ("entry#", "likely#", "in its event", "source", "title", "why"),
+            ("entry#", "likelihood#", "in its event", "source", "title", "why"),
             [
                 (
                     pair.other.id,
@@ -70,7 +73,10 @@ def _print_explanation(explanation: Explanation) -> None:
 def _print_pair(pair: Pair) -> None:
     for entry in (pair.entry, pair.other):
         sys.stdout.write(f"Entry {entry.id}: {entry.title or entry.text[:80]} ({entry.source})\n")
-    sys.stdout.write(f"\n{pair.verdict}\n{pair.reason}; {pair.hours_apart:g} hours apart\n\n")
+    sys.stdout.write(
+        f"\nThey are {pair.verdict}.\n{pair.reason}; published {pair.hours_apart:g} hours apart.\n\n"
+    )
+    sys.stdout.write("What the likelihood was weighed from (0: nothing in common, 1: all in common):\n\n")
     print_table(("feature", "value#"), [(name, f"{value:.2f}") for name, value in pair.features.items()])
 
 

@@ -21,6 +21,8 @@ from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds
 
 FAULTS_SHOWN = 50
 
+GROUPED_ELSEWHERE = "The entries will be grouped by the process that groups for this database."
+
 
 def serve(settings: Settings, arguments: argparse.Namespace) -> int:
     """Runs the daemon until a signal ends it."""
@@ -120,4 +122,4 @@ def _print_summary(
         sys.stdout.write("\n")
     print_table([f"{name}#" for name in summary], [list(summary.values())])
     if grouped is None:
-        sys.stdout.write("The entries will be grouped by the process that groups for this database.\n")
+        sys.stdout.write(f"{GROUPED_ELSEWHERE}\n")

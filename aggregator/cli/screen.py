@@ -18,9 +18,15 @@ PIPE_WIDTH = 160
 """Columns of a table that is not shown on a terminal."""
 
 
+class _Output(Console):
+    def on_broken_pipe(self) -> None:
+        """Lets the caller know; the library's own way is to end the program as failed."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output: as wide as the terminal, or PIPE_WIDTH in a pipe."""
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=PIPE_WIDTH)
+    return _Output(highlight=False) if sys.stdout.isatty() else _Output(highlight=False, width=PIPE_WIDTH)
 
 
 def print_json(value: Any) -> None:

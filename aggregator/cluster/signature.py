@@ -38,16 +38,31 @@ FEWEST_RARITY = 3.5
 """Words as common as this ("government", "people") say nothing of an event."""
 
 AGENCY = regex.compile(
-    r"^(?:[\p{Lu}][\p{L}\p{Nd}.,'’ /-]{1,60})?\(\s*(?:[\p{Lu}]{2,6}|[\p{Lu}]\p{L}+)\s*\)\s*[-–—:]*\s*"
+    r"^(?:\p{Lu}[\p{L}\p{Nd}.,'’ /-]{1,60}[([]\s*\p{L}[\p{L}\p{Nd}./ -]{1,20}\s*[)\]]\s*[-–—:]+\s*"
+    r"|[([]\s*\p{L}[\p{L}\p{Nd}./-]{1,20}\s*[)\]]\s*[-–—:]*\s*)"
 )
-DATELINE = regex.compile(r"^[\p{Lu}][\p{Lu}.'’ -]{2,40}(?:,\s\p{L}+\.?\s\p{Nd}{1,2})?\s*[-–—]{1,2}\s+")
+"""PLACE (Agency) - or (Agency) alone. Without a dash "Boeing (BA) shares" would lose the name it is about."""
+
+DATELINE = regex.compile(
+    r"^\p{Lu}[\p{Lu}.'’ -]{2,40}(?:,\s(?:\p{L}+\.?\s\p{Nd}{1,2}|\p{Nd}{1,2}\.?\s\p{L}+\.?))?\s*[-–—]{1,2}\s+"
+)
 BYLINE = regex.compile(
     r"^(?:[Bb]y|BY|[Vv]on|[Pp]ar|[Pp]or|[Dd]i|[Dd]a)\s+\p{Lu}[\p{L}.'’-]+(?:\s+\p{Lu}[\p{L}.'’-]+){1,3}"
     r"(?:\s*[,|]\s*[^\n]{1,40})?(?:\n|$)"
 )
 """What agencies and outlets put before a text that others take over without it."""
 
-TITLE_TAIL = regex.compile(r"\s+[-–—|:]\s+([^-–—|:]{2,60})$")
+TITLE_HEAD = regex.compile(
+    r"^(?:(?:UPDATE|WRAPUP|CORRECTED|REFILE|BREAKING|EXCLUSIVE|URGENT|FLASH|LIVE)(?: NEWS)?(?:\s?\p{Nd}{1,2})?"
+    r"\s*[-–—|:]|\((?:LEAD|URGENT|\p{Nd}\p{L}{2} LD)\))\s*",
+    regex.IGNORECASE,
+)
+"""What agencies put before a title to say that it is the second version; its number is none of the news."""
+
+TITLE_TAIL = regex.compile(r"^(.*\S)\s+[-–—|:·•»]\s+(\S.{1,59})$")
+TAIL_WORD = regex.compile(r"[\p{L}\p{M}\p{Nd}]+")
+MOST_MORE = 2
+"""Words that a title's tail may have beyond the outlet's name: "BBC News Online" for "BBC"."""
 
 
 def sign(entries: Sequence[Entry]) -> list[Signature]:
@@ -78,7 +93,8 @@ def sign(entries: Sequence[Entry]) -> list[Signature]:
 
 def _read(entry: Entry) -> tuple[list[Token], list[Token], list[Token]]:
     """The tokens of title, lead and body. The lead: the summary, unless the text begins with it, then the text."""
-    title = tokenise(_without_tail(entry.title, entry.source), entry.lang, TITLE_TOKENS)
+    headline = TITLE_HEAD.sub("", entry.title, count=1) or entry.title
+    title = tokenise(_without_tail(headline, entry.source), entry.lang, TITLE_TOKENS)
     body = tokenise(_without_dateline(entry.text), entry.lang, BODY_TOKENS)
     summary = tokenise(_without_dateline(entry.summary), entry.lang, LEAD_TOKENS)
     start = [token.number for token in summary[: max(1, len(summary) - 1)]]
@@ -89,17 +105,19 @@ def _read(entry: Entry) -> tuple[list[Token], list[Token], list[Token]]:
 
 def _without_tail(title: str, source: str) -> str:
     """The title without the outlet's name at its end (" - Reuters")."""
-    match = TITLE_TAIL.search(title)
-    if match is None or match.start() == 0:
+    match = TITLE_TAIL.match(title)
+    if match is None:
         return title
-    tail, outlet = match[1].casefold().strip(), source.casefold().strip()
-    return title[: match.start()] if outlet and (tail in outlet or outlet in tail) else title
+    tail, outlet = (set(TAIL_WORD.findall(name.casefold())) for name in (match[2], source))
+    if not tail or not outlet:
+        return title
+    is_outlet = tail <= outlet or (outlet <= tail and len(tail) <= len(outlet) + MOST_MORE)
+    return match[1] if is_outlet else title
 
 
 def _without_dateline(text: str) -> str:
     start = BYLINE.sub("", text[:400], count=1).lstrip()
-    stripped = AGENCY.sub("", start, count=1)
-    return (stripped if stripped != start else DATELINE.sub("", start, count=1)) + text[400:]
+    return DATELINE.sub("", AGENCY.sub("", start, count=1), count=1) + text[400:]
 
 
 def _shingles(title: Sequence[Token], lead: Sequence[Token]) -> list[bytes]:
@@ -124,7 +142,10 @@ def _marks(tokens: Sequence[Token]) -> bytes:
 
 
 def band_keys(minhash: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """The keys [n, BANDS] of MinHash values [n, PERMUTATIONS]; entries without words get keys of their own row."""
+    """The keys [n, BANDS] of MinHash values [n, PERMUTATIONS]; the same values in two bands give two keys.
+
+    Entries without words have one MinHash and would all meet: the caller leaves them out.
+    """
     rows = minhash.reshape(len(minhash), BANDS, BAND_ROWS).astype(np.uint64)
     keys = np.broadcast_to(np.arange(BANDS, dtype=np.uint64), rows.shape[:2])
     for row in range(BAND_ROWS):

@@ -12,15 +12,20 @@ import regex
 import xxhash
 from numpy.typing import NDArray
 
+DENSE = r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]--\p{Nd}]"
 WORD = regex.compile(
-    r"(?P<dense>[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]+)"
-    r"|(?P<number>\p{Nd}+(?:[.,:]\p{Nd}+)*(?!\p{L}))"
-    r"|(?P<word>[\p{L}\p{M}\p{Nd}]+)"
+    rf"(?V1)(?P<dense>{DENSE}++)"
+    r"|(?P<number>\p{Nd}++(?:['’]\p{Nd}{3}(?!\p{Nd}))++|\p{Nd}++(?:[.,:]\p{Nd}++)++"
+    rf"|\p{{Nd}}++(?!\p{{M}}*[\p{{L}}--{DENSE}]))"
+    rf"|(?P<word>[[\p{{L}}\p{{Nd}}]--{DENSE}][[\p{{L}}\p{{M}}\p{{Nd}}]--{DENSE}]*+)"
 )
 """Scripts that write no spaces come in runs ("dense"), which become pairs of characters; apostrophes and hyphens
-part words, so "l'Élysée" and "Élysée" share one."""
+part words, so "l'Élysée" and "Élysée" share one. Digits with a letter behind them are a word ("21st", "10km"),
+but "4.2m" is 4.2 and a unit, and "2026年" a year. A mark alone, as behind an emoji, is no word."""
 
-THOUSANDS = regex.compile(r"^\p{Nd}{1,3}(?:[.,]\p{Nd}{3})+$")
+THOUSANDS = regex.compile(r"^\p{Nd}{1,3}(?:(?:[.,'’]\p{Nd}{3})+|(?:,\p{Nd}{2})+,\p{Nd}{3})$")
+"""1,000 and 1.000 and 1'000; 12,34,567 as in India."""
+
 POINTING = regex.compile(r"[\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]")
 """Hebrew points, Arabic vowel marks and the tatweel: written or left out at will."""
 
@@ -65,7 +70,9 @@ def tokenise(text: str, lang: str, most: int) -> list[Token]:
 def _token(raw: str, lang: str, is_number: bool) -> Token | None:  # noqa: FBT001 (a cache key)
     """The token of one word as it stands in the text; the commonest words make most of every text."""
     if is_number:
-        plain = regex.sub(r"[.,]", "", raw) if THOUSANDS.match(raw) else raw.replace(",", ".")
+        plain = regex.sub(r"[.,'’]", "", raw) if THOUSANDS.match(raw) else raw.replace(",", ".")
+        # One number may stand in two sets of digits: 21 and ٢١.
+        plain = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in plain)
         return Token(_number(plain), _number_rarity(plain), True)
     word = POINTING.sub("", raw).casefold()
     return Token(_number(word), word_rarity(word, lang), False) if word else None

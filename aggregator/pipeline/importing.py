@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import sys
 import zlib
 from collections import defaultdict
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 
 from aggregator.normalise import normalise
 from aggregator.parse import parse_date
+from aggregator.parse.mend import clean
 from aggregator.pipeline.news import find_news
 from aggregator.store import Store
 from aggregator.store.entries import known_entries, write_news
@@ -54,8 +56,10 @@ class ImportReport:
 def import_lines(store: Store, lines: Iterable[bytes], now: datetime) -> Iterator[ImportReport]:
     """A report for every few hundred lines, each kept in one transaction before the report is given.
 
-    A line that was imported before changes nothing; one with a known id and other content is an edit.
+    A line that was imported before changes nothing; one with a known id and other content is an edit. Of two
+    lines with one id (and source) the first counts, wherever they stand: repeating the file then changes nothing.
     """
+    ids: dict[str, set[str]] = defaultdict(set)
     for part in _numbered_parts(lines):
         parsed: dict[str, list[ParsedEntry]] = defaultdict(list)
         bad: list[BadLine] = []
@@ -63,8 +67,11 @@ def import_lines(store: Store, lines: Iterable[bytes], now: datetime) -> Iterato
             entry = _read_line(line)
             if isinstance(entry, str):
                 bad.append(BadLine(number, entry))
+            elif entry is not None and entry.guid and entry.guid in ids[entry.source]:
+                bad.append(BadLine(number, f"id {entry.guid[:80]} stands on an earlier line, which counts"))
             elif entry is not None:
                 parsed[entry.source].append(entry)
+                ids[entry.source].add(entry.guid)
         new, edited = _keep(store, parsed, now)
         yield ImportReport(sum(map(len, parsed.values())), new, edited, tuple(bad))
 
@@ -102,13 +109,21 @@ def _read_line(line: bytes) -> ParsedEntry | str | None:
         return f"not UTF-8 (byte {error.start + 1}): save the file as UTF-8"
     if not text:
         return None
+    fields = _read_json(text)
+    return fields if isinstance(fields, str) else _entry(fields)
+
+
+def _read_json(text: str) -> dict[str, Any] | str:
+    """The fields of a JSON object, or what is wrong with it."""
     try:
         fields = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         return f"not JSON ({error})"
-    if not isinstance(fields, dict):
-        return "not a JSON object with fields such as id, title, text"
-    return _entry(fields)
+    except RecursionError:
+        return "not an entry (nested too deeply)"
+    except ValueError:
+        return "not an entry (a number of thousands of digits)"
+    return fields if isinstance(fields, dict) else "not a JSON object with fields such as id, title, text"
 
 
 def _entry(fields: dict[str, Any]) -> ParsedEntry | str:
@@ -117,8 +132,10 @@ def _entry(fields: dict[str, Any]) -> ParsedEntry | str:
         value = fields.get(name)
         if isinstance(value, bool) or not isinstance(value, str | int | float | None):
             return f"field {name} is no text"
-        values[name] = "" if value is None else str(value)
+        values[name] = "" if value is None else clean(str(value))
     date = fields.get("published")
+    if isinstance(date, float) and math.isfinite(date):
+        date = int(date)  # seconds with a fraction
     if isinstance(date, bool) or not isinstance(date, str | int | None):
         return "field published is no date"
     content = values["content"] or values["text"]
@@ -152,6 +169,8 @@ def open_lines(name: str) -> Iterator[Iterable[bytes]]:
 
 
 def _open(name: str) -> BinaryIO:
+    if name == "-" and sys.stdin is None:
+        raise UnreadableFileError("-: standard input is closed: pipe a file into it, or name one")
     file: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 (closed by the caller)
     start = file.peek(2)[:2]  # type: ignore[attr-defined]  # both are buffered readers
     return gzip.open(file, "rb") if start == b"\x1f\x8b" else file  # type: ignore[return-value]  # reads bytes too

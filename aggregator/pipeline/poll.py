@@ -91,7 +91,6 @@ class Poller:
         with self.store.write() as db:
             new = save_poll(db, outcome, now)
         if outcome.failure:
-            log.warning("feed failed: %s", outcome.failure.detail, extra={"feed": state.id})
             return PollReport(outcome.state, Result.FAILED, 0, 0, 0, outcome.failure.detail)
         result_name = Result.UNCHANGED if outcome.unchanged else Result.OK
         return PollReport(outcome.state, result_name, outcome.seen, new, len(outcome.news.edits), "")
@@ -183,7 +182,6 @@ class PollWorkers:
                     return  # stopping: the poll is given up without a trace
                 except StoreError as error:
                     self._held[state.id] = time.monotonic() + self._poller.settings.min_interval
-                    log.error("%s", error)  # noqa: TRY400 (no bug of ours)
                     self._reports.put(PollReport(state, Result.FAILED, 0, 0, 0, str(error)))
                 finally:
                     self._queue.done(state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,7 +17,6 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
-    DBAPIError,
     InterfaceError,
     InternalError,
     OperationalError,
@@ -136,21 +136,21 @@ def refusals_told(url: URL) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, InternalError) as error:
-        raise _refusal(url, error) from None
+        raise _refusal(url, error.orig) from None
     except DatabaseError as error:
         # SQLite has no class of its own for a damaged file; the subclasses left over are bugs of ours.
         if type(error) is not DatabaseError:
             raise
-        raise _refusal(url, error) from None
+        raise _refusal(url, error.orig) from None
 
 
-def _refusal(url: URL, error: DBAPIError) -> StoreError:
-    said = str(error.orig).strip().partition("\n")[0]
+def _refusal(url: URL, reason: BaseException | None) -> StoreError:
+    said = str(reason).strip().partition("\n")[0]
     general = (
         "check the path and its rights" if _is_sqlite(url) else "check that the server runs, and the URL"
     )
     advice = next((then for words, then in ADVICE if words in said), general)
-    return StoreError(f"{_place(url)}: the database refused ({said}): {advice}")
+    return StoreError(f"{_place(url)}: can't be opened or written ({said}): {advice}")
 
 
 def _place(url: URL) -> str:
@@ -217,10 +217,13 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
 def tidy(engine: Engine) -> None:
     """Statistics for the query planner brought up to date, and SQLite's write-ahead log folded in."""
     if engine.dialect.name == "sqlite":
-        # AUTOCOMMIT: a checkpoint can't run in a transaction.
-        with (
-            refusals_told(engine.url),
-            engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
-        ):
-            connection.exec_driver_sql("PRAGMA optimize")
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)")
+        connection = engine.raw_connection()  # outside any transaction: a checkpoint can't run in one
+        try:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA optimize")
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            cursor.close()
+        except sqlite3.Error as error:
+            raise _refusal(engine.url, error) from None
+        finally:
+            connection.close()

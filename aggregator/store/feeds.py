@@ -22,7 +22,7 @@ def sync_feeds(db: Connection, feeds: Sequence[Feed], interval: int, now: dateti
     """How many feeds are new: the list in force becomes `feeds`.
 
     A feed that has left the list stays with its entries and its history, but is no longer polled; one that comes
-    back goes on where it was.
+    back goes on where it was, and if it was gone (410) it gets a new chance: the operator knows better.
     """
     known = {row.url: row for row in db.execute(select(FEED).where(~FEED.c.url.startswith(IMPORTED)))}
     listed = {feed.url for feed in feeds}
@@ -39,9 +39,17 @@ def sync_feeds(db: Connection, feeds: Sequence[Feed], interval: int, now: dateti
         listing = update(FEED).where(FEED.c.id == bindparam("number"))
         titles = {"title": bindparam("new_title"), "category": bindparam("new_category"), "listed": True}
         db.execute(listing.values(titles), changed)
-    gone = [{"number": row.id} for row in known.values() if row.listed and row.url not in listed]
-    if gone:
-        db.execute(update(FEED).where(FEED.c.id == bindparam("number")).values(listed=False), gone)
+    back = [
+        {"number": row.id}
+        for url in listed
+        if (row := known.get(url)) is not None and not row.listed and row.health == FeedHealth.GONE
+    ]
+    if back:
+        anew = {"health": FeedHealth.OK, "failures": 0, "problem": "", "next_poll_at": now, "retry_at": None}
+        db.execute(update(FEED).where(FEED.c.id == bindparam("number")).values(anew), back)
+    left = [{"number": row.id} for row in known.values() if row.listed and row.url not in listed]
+    if left:
+        db.execute(update(FEED).where(FEED.c.id == bindparam("number")).values(listed=False), left)
     return len(new)
 
 
