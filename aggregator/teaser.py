@@ -58,11 +58,22 @@ PART_TEXT = 80
 """Characters from which a text counts as full, and as more than a headline. Coarse on purpose: two full texts
 never displace each other by length, so the canonical entry stands still while copies come in."""
 
-LIVE = re.compile(
-    r"\blive\s?(?:blog|ticker|updates?|coverage|stream)\b|^live\b|\blive:|\ben direct\b|\ben vivo\b|\bin diretta\b"
-    r"|\bao vivo\b|\bliveblog|\bnewsblog\b|[/-]live(?:[/-]|blog|ticker|$)|\bas it happened\b",
+LIVE_TITLE = re.compile(
+    r"\blive[\s-]?(?:blog|ticker|updates?|coverage|stream)|\bnews[\s-]?(?:blog|ticker)\b|\bas it happened\b"
+    r"|\bminut[eo][ -](?:by|par|für|a|per)[ -]minut[eo]\b"
+    r"|\b(?:en (?:direct|directo|vivo)|in diretta|ao vivo|em direc?to)\b"
+    r"|\blive:|^(?:live|(?:le )?direct|directo|(?:la )?diretta)(?:\s*[:|•–—]|\s-\s)"
+    r"|(?:[,:|–—]|\s-)\s*(?:live|(?:le )?direct|(?:la )?diretta)$",
     re.IGNORECASE,
 )
+LIVE_URL = re.compile(
+    r"[/-](?:live-?(?:blog|ticker|updates?)|newsblog|en-direct|en-directo|en-vivo|in-diretta|ao-vivo"
+    r"|minut[eo]-(?:by|par|a|per)-minut[eo])(?![a-z])"
+    r"|/(?:live|directo|diretta)(?:[/?#]|$)",
+    re.IGNORECASE,
+)
+"""How live pages are called in English, French, German, Spanish, Italian and Portuguese. The bare word "live"
+counts only where it is set apart: "Where to live in Leeds" and "Live music returns" are articles."""
 
 
 # ---- cutting and finding -------------------------------------------------------------------------
@@ -81,13 +92,16 @@ def truncate(text: str) -> str:
     # A grapheme cluster can be long, but real ones are not: 32 code points each leave room for any of them.
     whole = fold_space(text[: LENGTH * 64])
     start = whole[: LENGTH * 32]
+    # First, so that the cut never falls into a "[...]" that its source put there.
+    if len(whole) == len(start) and is_cut(start):
+        start = whole = ELLIPSIS.sub("…", start)
     if start.isascii():  # one character is one cluster: white space is folded, so no CR LF is left
         clusters = list(start[: LENGTH + 1])
     else:
         clusters = [match.group() for match in islice(GRAPHEME.finditer(start), LENGTH + 1)]
     if len(clusters) > LENGTH or len(whole) > len(start):
         return "".join(clusters[: LENGTH - 1]).rstrip() + "…"
-    return ELLIPSIS.sub("…", start) if is_cut(start) else start
+    return start
 
 
 def is_cut(text: str) -> bool:
@@ -274,7 +288,7 @@ def _rank(member: Member) -> tuple[object, ...]:
 
 def is_live(member: Member) -> bool:
     """Whether the entry is a live page, whose text is of many events and changes by the minute."""
-    return LIVE.search(member.title) is not None or LIVE.search(member.url) is not None
+    return LIVE_TITLE.search(member.title) is not None or LIVE_URL.search(member.url) is not None
 
 
 def text_class(member: Member) -> int:

@@ -100,6 +100,8 @@ def test_entities_are_decoded_once() -> None:
         ("5 < 6 and 7 > 6", "5 < 6 and 7 > 6"),
         ("Profit\u202e evil", "Profit evil"),
         ("Nul\x00l and bell\x07", "Null and bell"),
+        ("Night\x0ctrains\x0breturn", "Night trains return"),
+        ("Night <!-- day --> trains", "Night trains"),
     ],
 )
 def test_a_title_is_one_plain_line(title: str, plain: str) -> None:
@@ -365,6 +367,27 @@ def test_no_address_runs_anything(attribute: str, base: str) -> None:
 def test_markup_that_no_article_has_is_bounded(markup: str) -> None:
     entry = _entry(content="<p>Deep</p>" + markup * 100_000)
     assert len(entry.html) <= 1_000_000
+
+
+@pytest.mark.parametrize("attribute", ["a{}", "a{}=1", "a{}='>'", 'a{}="<b>"/', "<a{}", "a{}=b'c"])
+def test_a_tag_of_endless_attributes_is_bounded(attribute: str) -> None:
+    crowd = " ".join(attribute.format(number) for number in range(60_000))
+    entry = _entry(content=f"<p>Before</p><a {crowd}>")
+    assert entry.text.startswith("Before")
+    assert "<a" not in entry.html
+
+
+def test_a_long_article_with_ordinary_tags_keeps_them() -> None:
+    image = "data:image/png;base64," + "aB/+" * 20_000
+    words = "word " * 5000
+    entry = _entry(content=f'<p>{words}</p><img src="{image}"><p title="{words}"><b>end</b></p>')
+    assert entry.text.split("\n") == [words.strip(), "end"]
+    assert "<b>end</b>" in entry.html
+    assert "data:" not in entry.html
+
+
+def test_a_title_of_unclosed_comments_is_bounded() -> None:
+    assert _entry(title="Night trains" + "<!--" * 5000).title.startswith("Night trains")
 
 
 def test_markup_nested_too_deep_leaves_its_words() -> None:

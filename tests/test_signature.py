@@ -96,6 +96,9 @@ def test_another_process_signs_alike() -> None:
         "VELDMARK, Nov. 21 (AFP) - ",
         "(AP) — ",
         "VELDMARK - ",
+        "Veldmark (dpa) - ",
+        "[Reuters] ",
+        "(ANSA) - VELDMARK, 23 NOV - ",
         "By Jane Orwell\n",
         "By Jane Orwell, Harbour Correspondent\n",
     ],
@@ -107,6 +110,32 @@ def test_what_agencies_put_before_a_text_is_left_out(start: str) -> None:
 def test_a_text_that_merely_starts_with_such_a_word_is_kept() -> None:
     text = "By train from the capital it takes three hours to the coast, where the lamp was lit."
     assert len(_one("Lamp lit", text).body) == 4 * 17
+
+
+def test_a_name_before_its_abbreviation_is_kept() -> None:
+    one, other = (
+        _one("", "Boeing (BA) shares fell on Monday."),
+        _one("", "Airbus (AIR) shares fell on Monday."),
+    )
+    assert one.body != other.body
+    assert len(one.body) == 4 * 6
+
+
+def test_a_tail_that_merely_holds_letters_of_the_outlets_name_is_kept() -> None:
+    assert _one("Lamp lit: who is next - me", TEXT, source="Home Media").title.endswith(_one("me", "").title)
+    long = "Lamp lit - what the Courier found in its long search"
+    assert _one(long, TEXT, source="Courier").title == _one(long, TEXT, source="").title
+
+
+@pytest.mark.parametrize("outlet", ["Al-Monitor", "The Times", "BBC"])
+def test_an_outlets_name_may_have_hyphens_articles_and_additions(outlet: str) -> None:
+    tail = {"Al-Monitor": "Al-Monitor", "The Times": "Times", "BBC": "BBC News"}[outlet]
+    assert _one(f"Lamp lit again - {tail}", "", source=outlet).title == _one("Lamp lit again", "").title
+
+
+@pytest.mark.parametrize("head", ["UPDATE 2-", "BREAKING: ", "Exclusive - ", "(LEAD) ", "(2nd LD) "])
+def test_an_agencys_mark_before_a_title_is_left_out(head: str) -> None:
+    assert _one(f"{head}Lamp lit again at Veldmark", "").title == _one("Lamp lit again at Veldmark", "").title
 
 
 def test_the_outlets_name_at_the_end_of_a_title_is_left_out() -> None:

@@ -15,6 +15,7 @@ from aggregator.teaser import (
     Line,
     choose_canonical,
     coverage,
+    is_live,
     split_related,
     start_key,
     starts_like,
@@ -68,6 +69,15 @@ def test_length_is_counted_in_characters_as_people_see_them(character: str) -> N
 def test_a_text_that_its_source_cut_keeps_its_ellipsis() -> None:
     assert truncate("The council met late and [...]") == "The council met late and…"
     assert truncate("The council met late and…") == "The council met late and…"
+
+
+@pytest.mark.parametrize("mark", ["[...]", "[…]", "(…)", "...", "…"])
+@pytest.mark.parametrize("length", range(50, 61))
+def test_the_cut_never_falls_into_the_mark_of_an_earlier_cut(mark: str, length: int) -> None:
+    start = STORY[:length].rstrip()
+    teaser = truncate(f"{start} {mark}")
+    assert teaser == f"{start[:59].rstrip()}…"
+    assert starts_like(teaser, STORY)
 
 
 SIGNS = st.sampled_from(
@@ -355,6 +365,61 @@ def test_the_earliest_full_text_stands_for_the_event() -> None:
 )
 def test_a_clearly_better_entry_stands_although_it_came_later(worse: dict[str, object]) -> None:
     assert choose_canonical([_member(1, **worse), _member(2)]).id == 2
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "LIVE: shipyard vote",
+        "Shipyard vote – live",
+        "Shipyard vote: live updates",
+        "Shipyard vote – as it happened",
+        "EN DIRECT - Le vote du chantier",
+        "Le direct : le vote du chantier",
+        "Die Abstimmung im Live-Ticker",
+        "Liveblog zur Abstimmung",
+        "Newsticker zur Werft",
+        "La votación, minuto a minuto",
+        "DIRECTO | Vota el astillero",
+        "Il voto del cantiere, la diretta",
+        "Ao vivo: estaleiro vota",
+        "Em direto: estaleiro vota",
+    ],
+)
+def test_live_pages_are_known_by_their_titles(title: str) -> None:
+    assert is_live(_member(1, title=title))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "world/live/2026/nov/23/vote",
+        "news/live/",
+        "vote-live-updates",
+        "liveblog/vote",
+        "vote-liveticker-1",
+        "en-direct/vote",
+        "directo/vote.html",
+        "vote-minuto-a-minuto",
+    ],
+)
+def test_live_pages_are_known_by_their_addresses(path: str) -> None:
+    assert is_live(_member(1, url=f"https://news.example/{path}"))
+
+
+@pytest.mark.parametrize(
+    ("title", "slug"),
+    [
+        ("Live music returns to Tessel", "live-music-returns-to-tessel"),
+        ("Where to live in Tessel", "where-to-live-in-tessel"),
+        ("Live-action heron film opens", "live-action-heron"),
+        ("Long live the herons", "long-live-the-herons"),
+        ("The lives of herons", "lives/herons"),
+        ("Direct trains to Tessel", "direct-trains"),
+    ],
+)
+def test_an_article_that_speaks_of_living_is_no_live_page(title: str, slug: str) -> None:
+    assert not is_live(_member(1, title=title, url=f"https://live.news.example/{slug}"))
 
 
 def test_a_longer_text_alone_does_not_displace_an_earlier_one() -> None:

@@ -31,6 +31,7 @@ from aggregator.normalise.url import absolute_url, canonical_url, host_of
         ("https://news.example/a?ref=7", "https://news.example/a?ref=7"),
         ("https://news.example/a?source=rss----7----2&mod=rss_top&emc=rss", "https://news.example/a"),
         ("https://news.example/café?q=%c3%a9", "https://news.example/caf%C3%A9?q=%C3%A9"),
+        ("https://news.example/a?id=1&amp;utm_source=x&amp;amp;p=2", "https://news.example/a?id=1&p=2"),
         ("https://user:secret@news.example/a", "https://news.example/a"),
         ("https://news.example:99999/a", "https://news.example:99999/a"),
         ("", ""),

@@ -51,6 +51,9 @@ COPY_CONTAINMENT = 0.8
 COPY_TOKENS = 24
 SHORT_CONTAINMENT = 0.9
 SHORT_TOKENS = 8
+"""Share of the shorter text's pairs of words that a copy has, and words that the shorter text needs for it: one
+word changed in ten spares .8 of the pairs. Short texts need more, and alike titles: eight words say little."""
+
 ALIKE_TEXTS = 0.3
 """Shared pairs of words that two texts under one title need to be copies: two summaries that quote one another."""
 
@@ -67,8 +70,8 @@ COLUMN_APART = timedelta(hours=12)
 columns and daily series come back after a day."""
 
 OTHER_NUMBERS = 2
-"""Numbers that each of two outlets' texts may lack of the other's and still be no copy of it; within one outlet
-one is enough, as a template filled in anew keeps its words."""
+"""Numbers on either side that the other text lacks, from which two outlets' texts are no copies. Within one outlet
+one is enough: a template filled in anew keeps all its other words."""
 
 
 @dataclass(frozen=True, slots=True)

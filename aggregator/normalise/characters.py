@@ -23,17 +23,18 @@ HARMFUL = re.compile(
 """Control characters, halves of surrogate pairs, non-characters, BREAK, and bidirectional overrides, isolates and
 embeddings (UAX #9), which can make a text read as what it is not."""
 
-MISREAD = {
+MEANT = {"\x0b": " ", "\x0c": " "} | {
     chr(byte): bytes([byte]).decode("cp1252")
     for byte in range(0x80, 0xA0)
     if byte not in {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 }
-"""Windows-1252 read as Latin-1 shows quotes and dashes as C1 controls: what they were meant to be."""
+"""What control characters were meant to be: vertical white space, and the quotes and dashes that Windows-1252 has
+where Latin-1 has the C1 controls."""
 
 
 def harmless(text: str) -> str:
     """The text without control characters, lone surrogates and bidirectional overrides."""
-    return HARMFUL.sub(lambda found: MISREAD.get(found[0], ""), text)
+    return HARMFUL.sub(lambda found: MEANT.get(found[0], ""), text)
 
 
 def clean_text(text: str) -> str:
@@ -54,9 +55,11 @@ def excerpt(text: str) -> str:
 
 
 def cut_length(text: str, most: int) -> str:
-    """The text, or its first most - 1 user-perceived characters and "…"."""
+    """The text (of one line), or its first most - 1 user-perceived characters and "…"."""
     if len(text) <= most:
         return text
+    if text.isascii():  # one character is one cluster: a line holds no CR LF
+        return text[: most - 1] + "…"
     # A cluster of more than 16 code points is no word of any language: it may be cut.
     start = text[: most * 16]
     clusters = [found.group() for found in islice(GRAPHEME.finditer(start), most + 1)]

@@ -19,7 +19,7 @@ PREFORMATTED = re.compile(r"(<pre\b[^>]*>)(.*?)(</pre>)", re.DOTALL)
 TITLE_TAG = re.compile(
     r"</?(?:a|abbr|b|bdi|big|br|cite|code|del|div|em|font|h[1-6]|i|img|ins|mark|nobr|p"
     r"|q|s|small|span|strong|sub|sup|u|wbr)"
-    r"(?:\s[^<>]*)?/?>|<!--[^>]*-->",
+    r"(?:\s[^<>]*)?/?>|<!--[^<>]*-->",
     re.IGNORECASE,
 )
 """Markup that titles have; any other tag in a title is what it is about ("How to use <script>")."""

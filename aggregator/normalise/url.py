@@ -21,6 +21,9 @@ TRACKING = re.compile(
 """Query parameters that tell where a reader came from. Names that also carry identities (id, p, story, ref) stay;
 some count only with the value that feeds give them (source=rss)."""
 
+SEPARATOR = re.compile(r"&(?:amp;)*")
+"""What stands between two parameters, also where a feed escaped it once too often."""
+
 ROUTE = re.compile(r"^(?:!|/|[^=&]*[/?])")
 """A fragment that is an identity: a route of a page that is built in the browser (#!/story/1, #/story/1)."""
 
@@ -62,7 +65,7 @@ def canonical_url(url: str, *, keep_fragment: bool = False) -> str:
         return url
     if parts.scheme.lower() not in DEFAULT_PORTS or not host:
         return url
-    query = "&".join(part for part in parts.query.split("&") if part and not _is_tracking(part))
+    query = "&".join(part for part in SEPARATOR.split(parts.query) if part and not _is_tracking(part))
     fragment = parts.fragment if keep_fragment or ROUTE.match(parts.fragment) else ""
     place = _ascii_host(host)
     if port is not None and port != DEFAULT_PORTS[parts.scheme.lower()]:
