@@ -60,7 +60,7 @@ def test_a_text_is_recognised_edited_lightly_cut_or_reposted(title: str, text: s
     assert _compare(prepared(TITLE, TEXT, "A"), prepared(title, text, "North Wire")).is_copy
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.integers(110, len(TEXT)))
 def test_a_text_cut_anywhere_is_a_copy_of_its_full_one(length: int) -> None:
     assert _compare(
@@ -171,7 +171,7 @@ def _ranked(numbers: list[int]) -> list[int]:
     return [keys[key] for key in sorted(keys)]
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.permutations(range(len(VARIANTS))))
 def test_the_order_of_entries_does_not_depend_on_their_ids(numbers: list[int]) -> None:
     assert _ranked(numbers) == _ranked(list(range(len(VARIANTS))))
