@@ -57,10 +57,6 @@ class Steps:
         """So many steps are done."""
         self._progress.advance(self._task, count)
 
-    def expect(self, total: int) -> None:
-        """The whole now has so many steps."""
-        self._progress.update(self._task, total=total)
-
 
 @contextmanager
 def progress_bar(what: str, total: int | None) -> Iterator[Steps]:

@@ -29,8 +29,11 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: all of it is kept, or nothing. Raises StoreError if the database fails."""
-        writing = self.engine.connect().execution_options
-        with refusals_told(self.engine.url), writing(writes=True) as connection, connection.begin():
+        with (
+            refusals_told(self.engine.url),
+            self.engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Select, bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.entries import chunks
@@ -384,8 +384,3 @@ def write_teasers(db: Connection, teasers: Mapping[EventId, Sequence[Teaser]]) -
     ]
     if rows:
         db.execute(insert(TEASER), rows)
-
-
-def count_entries(db: Connection) -> int:
-    """How many entries are kept."""
-    return int(db.execute(select(func.count()).select_from(ENTRY)).scalar_one())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.engine import Connection
 
-from aggregator.store.events import entries_of, links_of, teasers_of
+from aggregator.store.events import teasers_of
 from aggregator.store.tables import ENTRY, EVENT, FEED
 from aggregator.types import (
     EntryId,
@@ -16,7 +16,6 @@ from aggregator.types import (
     EventId,
     EventRecord,
     EventSummary,
-    Link,
     Relation,
 )
 
@@ -113,19 +112,3 @@ def _event_entry(row: ResultRow[Any]) -> EventEntry:
         url=row.url,
         published_at=row.published_at,
     )
-
-
-def strong_links(db: Connection, entry: EntryId) -> list[Link]:
-    """The scored pairs of an entry, the most alike first."""
-    return sorted(links_of(db, [entry]), key=lambda link: (not link.is_copy, -link.score, link.a, link.b))
-
-
-def entries_with(db: Connection, event: EventId) -> list[EntryId]:
-    """The entries of an event, in order of number."""
-    return sorted(entries_of(db, [event]))
-
-
-def count_events(db: Connection) -> int:
-    """How many events there are, merged ones aside."""
-    query = select(func.count()).select_from(EVENT).where(EVENT.c.merged_into.is_(None))
-    return int(db.execute(query).scalar_one())
