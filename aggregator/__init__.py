@@ -9,7 +9,8 @@ The house has five floors; a room imports lower floors only (tests/test_architec
        workers.py                              parse and normalise in killable processes
        store/                                  tables, migrations, reads and writes  home of sqlmodel, alembic
     1  opml/                                   OPML bytes -> FeedList                home of listparser
-       schedule.py                             FeedState + outcome + now -> FeedState
+       schedule.py  moves.py                   FeedState + outcome + now -> FeedState
+       credentials.py                          URLs as people may see them
        parse/                                  Fetched -> ParsedFeed | Failed        home of feedparser
        normalise/                              ParsedEntry -> Entry                  home of nh3, selectolax
        cluster/                                signature, index, score, assign       home of datasketch, numpy

@@ -23,9 +23,10 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.lists import OpmlWatch
 from aggregator.pipeline.poll import PollReport, PollWorkers, Result, open_poller
+from aggregator.schedule import earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.dialect import hold_role, tidy
-from aggregator.store.feeds import due_feeds, listed_feeds
+from aggregator.store.feeds import due_feeds, listed_feeds, put_off
 
 log = logging.getLogger(__name__)
 
@@ -106,14 +107,25 @@ def _start_polling(
     workers = PollWorkers(poller, queue)
     threading.Thread(target=_log_reports, args=(workers.reports(),), name="reports", daemon=True).start()
     add(_guarded(watch.look), seconds=OPML_SECONDS)
-    add(_guarded(partial(_tick, store, queue, workers)), seconds=TICK_SECONDS, next_run_time=utc_now())
+    add(
+        _guarded(partial(_tick, store, settings, queue, workers)),
+        seconds=TICK_SECONDS,
+        next_run_time=utc_now(),
+    )
     return workers
 
 
-def _tick(store: Store, queue: HostQueue, workers: PollWorkers) -> None:
+def _tick(store: Store, settings: Settings, queue: HostQueue, workers: PollWorkers) -> None:
+    now = utc_now()
     with store.read() as db:
-        due = due_feeds(db, utc_now())
-    queue.add([state for state in due if not workers.is_held(state.id)])
+        due = due_feeds(db, now)
+    early = [(state.id, at) for state in due if (at := earliest(state, settings)) > now]
+    if early:
+        # The limits were loosened when the next polls were set, or the clock has gone back since.
+        with store.write() as db:
+            put_off(db, early)
+    too_early = {number for number, _ in early}
+    queue.add([state for state in due if state.id not in too_early and not workers.is_held(state.id)])
 
 
 def _cluster(clusterer: Clusterer, stop: threading.Event) -> None:

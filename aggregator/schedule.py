@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
 from aggregator.config import Settings
-from aggregator.types import Failed, FailureKind, FeedHealth, FeedState
+from aggregator.types import Failed, FailureKind, FeedHealth, FeedState, PollHints
 
 DAY = 86_400
 
@@ -21,6 +22,17 @@ that falls silent takes 22 polls over nearly six days to get from half an hour t
 FRESHNESS_CAP = DAY
 """Seconds; a feed that calls itself fresh for longer (max-age of a year is a common slip) is asked anyway."""
 
+SKIP_CAP = 3 * DAY
+"""Seconds by which hours and days to skip may put a poll off: a long weekend. A feed that skips the whole week is
+asked all the same."""
+
+SKIP_SPREAD = 1800
+"""Seconds over which the polls are spread that wait for the end of a skipped hour: it is the same for all feeds."""
+
+WHOLE_AGAIN = 7 * DAY
+"""Seconds after which a feed is asked for as a whole although its server says that nothing has changed: some
+say so for ever."""
+
 BACKOFF_CAP = DAY
 """Seconds; a feed that has failed for long is still tried once a day, to notice that it is back."""
 
@@ -29,6 +41,8 @@ RETRY_AFTER_CAP = 7 * DAY
 
 SPREAD = 0.1
 """Part of a wait by which it is moved, so that feeds that met once do not go on starting together."""
+
+EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 """The next poll of a feed that is gone."""
@@ -46,8 +60,9 @@ def after_success(  # noqa: PLR0913, PLR0917  the six things that the rule depen
 
     The interval halves with news and grows by a fifth without, within MIN_INTERVAL and MAX_INTERVAL; the first
     answer starts it at INTERVAL, as all its items are new. `freshness` is the seconds for which the feed says it
-    won't change (max-age, ttl; None = unstated): the next poll waits for them, at most a day, even beyond
-    MAX_INTERVAL. `jitter`, in [0, 1), moves the poll by up to a tenth either way, but never under a limit.
+    won't change by its server (max-age, Expires; None = unstated): the next poll waits for them and for the feed's
+    own ttl, at most a day, even beyond MAX_INTERVAL, and leaves out the hours and days that the feed skips, at
+    most for SKIP_CAP. `jitter`, in [0, 1), moves the poll by up to a tenth either way, but never under a limit.
     """
     if state.last_success_at is None:
         interval = float(settings.interval)
@@ -56,14 +71,15 @@ def after_success(  # noqa: PLR0913, PLR0917  the six things that the rule depen
     else:
         interval = state.interval * GROW
     held = _within_limits(ceil(interval), settings)
-    floor = max(settings.min_interval, min(freshness or 0, FRESHNESS_CAP))
+    floor = max(settings.min_interval, min(_freshness(freshness, state.hints), FRESHNESS_CAP))
+    at = now + _spread(held, settings.max_interval, floor, jitter)
     return replace(
         state,
         health=_unless_paused(state, FeedHealth.OK),
         interval=held,
         failures=0,
         problem="",
-        next_poll_at=now + _spread(held, settings.max_interval, floor, jitter),
+        next_poll_at=_unskipped(at, state.hints, jitter),
         last_polled_at=now,
         last_success_at=now,
         retry_at=None,
@@ -76,8 +92,9 @@ def after_failure(
     """The state after a poll that failed: the feed is failing from the first time on, with `failure` as problem.
 
     The wait is the feed's interval and doubles with each further failure up to a day; Retry-After (RFC 9110,
-    10.2.3), up to a week, can only lengthen it. A server that finds itself asked too often (429) is asked half as
-    often from then on. A feed that is gone (410) is not polled again. `jitter` as in `after_success`.
+    10.2.3), up to a week, and max-age, up to a day, can only lengthen it. A server that finds itself asked too
+    often (429) is asked half as often from then on. A feed that is gone (410) is not polled again. `jitter` as in
+    `after_success`.
     """
     throttled = failure.kind is FailureKind.THROTTLED
     interval = _within_limits(state.interval * (2 if throttled else 1), settings)
@@ -95,7 +112,8 @@ def after_failure(
     cap = max(BACKOFF_CAP, interval)
     backoff = min(interval * 2 ** min(state.failures, 32), cap)
     pause = min(max(failure.retry_after or 0, 0), RETRY_AFTER_CAP)
-    wait = _spread(backoff, cap, max(settings.min_interval, pause), jitter)
+    fresh = min(failure.max_age or 0, FRESHNESS_CAP)
+    wait = _spread(backoff, cap, max(settings.min_interval, pause, fresh), jitter)
     return replace(
         failed,
         next_poll_at=now + wait,
@@ -108,13 +126,51 @@ def due_at_all(state: FeedState, now: datetime, settings: Settings) -> bool:
 
     It may not within MIN_INTERVAL of the last poll, before a Retry-After has passed, or a feed gone or paused.
     """
+    return now >= earliest(state, settings)
+
+
+def earliest(state: FeedState, settings: Settings) -> datetime:
+    """When the feed may be asked at the earliest, whatever its schedule says: in the past if now."""
     if state.health in (FeedHealth.GONE, FeedHealth.PAUSED):
-        return False
-    if state.retry_at is not None and now < state.retry_at:
-        return False
-    return state.last_polled_at is None or now >= state.last_polled_at + timedelta(
-        seconds=settings.min_interval
-    )
+        return NEVER
+    asked = state.last_polled_at
+    least = EVER if asked is None else asked + timedelta(seconds=settings.min_interval)
+    return max(least, state.retry_at or EVER)
+
+
+def wants_whole(state: FeedState, now: datetime) -> bool:
+    """Whether the feed shall be asked without validators: it has not been sent or asked for whole for a week."""
+    return state.whole_at is not None and now - state.whole_at >= timedelta(seconds=WHOLE_AGAIN)
+
+
+def capped_waits(state: FeedState, max_age: int | None, retry_after: int | None) -> Iterator[str]:
+    """A sentence for each wait that the feed or its server asked for and that is longer than is honoured."""
+    if (asked := _freshness(max_age, state.hints)) > FRESHNESS_CAP:
+        yield f"asks to be left alone for {_days(asked)}: it is asked again after {_days(FRESHNESS_CAP)}"
+    if (retry_after or 0) > RETRY_AFTER_CAP:
+        yield f"asks for a pause of {_days(retry_after or 0)}: it gets {_days(RETRY_AFTER_CAP)}"
+    if len(state.hints.skip_hours) == len(range(24)) or len(state.hints.skip_days) == len(range(7)):
+        yield f"skips every hour of the week: it is asked every {_days(SKIP_CAP)}"
+
+
+def _days(seconds: int) -> str:
+    days = round(seconds / DAY, 1)
+    return "1 day" if days == 1 else f"{days:,g} days"
+
+
+def _freshness(max_age: int | None, hints: PollHints) -> int:
+    return max(max_age or 0, hints.ttl or 0)
+
+
+def _unskipped(at: datetime, hints: PollHints, jitter: float) -> datetime:
+    """The first moment from `at` on in an hour and a day that the feed does not skip."""
+    latest = at + timedelta(seconds=SKIP_CAP)
+    moved = at
+    while moved.hour in hints.skip_hours or moved.weekday() in hints.skip_days:
+        moved = moved.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+        if moved >= latest:
+            return latest
+    return at if moved == at else moved + timedelta(seconds=SKIP_SPREAD * jitter)
 
 
 def _within_limits(interval: int, settings: Settings) -> int:

@@ -45,12 +45,47 @@ class FeedHealth(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PollHints:
+    """What a feed document says about when to ask for it again.
+
+    `ttl`: seconds between polls (RSS ttl, sy:updatePeriod), None if unstated. `skip_hours` and `skip_days`: hours
+    (0 to 23) and days (0 = Monday) in UTC in which nothing new comes (RSS skipHours, skipDays).
+    """
+
+    ttl: int | None
+    skip_hours: frozenset[int]
+    skip_days: frozenset[int]
+
+
+NO_HINTS = PollHints(None, frozenset(), frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is known of a feed's new address.
+
+    `to` is where permanent redirects led when last polled ("" = none), without credentials; `sightings` counts the
+    polls that say so, at most one a day, the last of them at `seen_at`. `address` is where the feed is asked for
+    since it counts as moved, "" while that is its own URL.
+    """
+
+    to: str
+    sightings: int
+    seen_at: datetime | None
+    address: str
+
+
+NOT_MOVED = Move("", 0, None, "")
+
+
+@dataclass(frozen=True, slots=True)
 class FeedState:
     """All that the program remembers of a feed between two polls.
 
-    `etag` and `last_modified` are the server's own bytes, decoded as Latin-1 ("" = none). `interval` is the
-    seconds between polls that the feed's own rhythm asks for. `failures` counts failed polls in a row.
-    `retry_at` is the time before which the server asked not to be asked again (Retry-After).
+    `url` is the one that the operator listed, credentials included. `etag` and `last_modified` are the server's
+    own bytes, decoded as Latin-1 ("" = none). `interval` is the seconds between polls that the feed's own rhythm
+    asks for. `failures` counts failed polls in a row. `retry_at` is the time before which the server asked not to
+    be asked again (Retry-After). `whole_at` is when the whole document was last asked for or sent.
     """
 
     id: FeedId
@@ -68,8 +103,15 @@ class FeedState:
     next_poll_at: datetime
     last_polled_at: datetime | None
     last_success_at: datetime | None
-    moved_to: str
     retry_at: datetime | None
+    whole_at: datetime | None
+    hints: PollHints
+    move: Move
+
+    @property
+    def address(self) -> str:
+        """Where the feed is asked for, credentials left out if it has moved."""
+        return self.move.address or self.url
 
 
 # ---- fetching ------------------------------------------------------------------------------------
@@ -98,7 +140,8 @@ class Fetched:
     """A complete body (content coding removed) with the headers that matter later.
 
     `url` is where the body came from after redirects; `moved_to` the target of the permanent redirects that
-    come first, "" without one. `max_age`: seconds of freshness left (RFC 9111), None if unstated.
+    come first, "" without one. `max_age`: seconds of freshness left (RFC 9111), None if unstated. `is_delta`: the
+    body has only what is new since the validators that were sent (RFC 3229).
     """
 
     url: str
@@ -110,6 +153,7 @@ class Fetched:
     last_modified: str
     max_age: int | None
     moved_to: str
+    is_delta: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +168,16 @@ class NotModified:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An expected failure: `detail` is a plain sentence for the operator, `retry_after` seconds if stated."""
+    """An expected failure: `detail` is a plain sentence for the operator.
+
+    `retry_after` and `max_age` are the seconds for which the server asked to be left alone, and for which it called
+    its refusal fresh; None if unstated.
+    """
 
     kind: FailureKind
     detail: str
     retry_after: int | None = None
+    max_age: int | None = None
 
 
 FetchResult = Fetched | NotModified | Failed
@@ -163,15 +212,12 @@ class ParsedEntry:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """A feed document: its own description and its items in document order.
-
-    `ttl`: seconds between polls that the feed asks for (RSS ttl, sy:updatePeriod), None if unstated.
-    """
+    """A feed document: its own description and its items in document order."""
 
     title: str
     site_url: str
     lang: str
-    ttl: int | None
+    hints: PollHints
     entries: tuple[ParsedEntry, ...]
 
 
@@ -220,6 +266,11 @@ class Entry:
     title_key: int
     listed: tuple[ListedItem, ...]
 
+    @property
+    def second_identity(self) -> str:
+        """What makes it the same item where its identity belongs to another item already (a guid used twice)."""
+        return f"{self.identity}\n{self.canonical_url or self.title}"
+
 
 @dataclass(frozen=True, slots=True)
 class NormalisedFeed:
@@ -228,7 +279,7 @@ class NormalisedFeed:
     title: str
     site_url: str
     lang: str
-    ttl: int | None
+    hints: PollHints
     entries: tuple[Entry, ...]
 
 
@@ -237,12 +288,13 @@ class NormalisedFeed:
 
 @dataclass(frozen=True, slots=True)
 class KnownEntry:
-    """What the store already holds of an item of this feed."""
+    """What the store already holds of an item of this feed; `text` is "" unless it was found by what it says."""
 
     id: EntryId
-    identity: str
     canonical_url: str
     title: str
+    text: str
+    published_at: datetime
     content_hash: str
 
 

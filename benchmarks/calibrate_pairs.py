@@ -34,7 +34,7 @@ from aggregator.cluster.signature import sign
 from aggregator.normalise import normalise
 from aggregator.parse import parse_date
 from aggregator.pipeline.cluster import key_entries
-from aggregator.types import Entry, EntryId, FeedId, Link, ParsedEntry, ParsedFeed, Signed
+from aggregator.types import NO_HINTS, Entry, EntryId, FeedId, Link, ParsedEntry, ParsedFeed, Signed
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 WINDOW = timedelta(days=3)
@@ -80,7 +80,7 @@ def _signed(rows: Sequence[Mapping[str, str]]) -> Iterator[tuple[str, Signed]]:
     entries: list[Entry] = []
     for start in range(0, len(parsed), 4000):
         entries.extend(
-            normalise(ParsedFeed("", "", "", None, tuple(parsed[start : start + 4000])), "", NOW).entries
+            normalise(ParsedFeed("", "", "", NO_HINTS, tuple(parsed[start : start + 4000])), "", NOW).entries
         )
     signatures = sign(entries)
     for number, (entry, signature) in enumerate(zip(entries, signatures, strict=True), 1):

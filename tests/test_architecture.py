@@ -14,6 +14,8 @@ FLOORS = {
     "types": 0,
     "config": 0,
     "opml": 1,
+    "credentials": 1,
+    "moves": 1,
     "schedule": 1,
     "parse": 1,
     "normalise": 1,

@@ -165,7 +165,7 @@ def test_a_feed_whose_poll_could_not_be_kept_is_not_asked_again_at_once(
     settings = load_settings({"database": f"sqlite:///{tmp_path / 'news.db'}"})
     store = open_store(settings.database)
     with store.write() as db:
-        sync_feeds(db, [Feed(loopback.url("/rss"), "Slow Paper", "", "")], 1800, utc_now())
+        sync_feeds(db, [Feed(loopback.url("/rss"), "Slow Paper", "", "")], settings, utc_now())
         (state,) = listed_feeds(db)
         db.exec_driver_sql("ALTER TABLE feed RENAME TO taken_away")
     queue = HostQueue([state], settings)

@@ -18,28 +18,11 @@ from hypothesis import strategies as st
 from aggregator.config import Settings, load_settings
 from aggregator.fetch import HostQueue, registrable_domain
 from aggregator.fetch.hosts import Turns
-from aggregator.types import FeedHealth, FeedId, FeedState
+from aggregator.types import FeedId, FeedState
+from tests.states import new_state
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-STATE = FeedState(
-    id=FeedId(0),
-    url="",
-    title="",
-    category="",
-    lang="",
-    health=FeedHealth.OK,
-    etag="",
-    last_modified="",
-    body_hash="",
-    interval=1800,
-    failures=0,
-    problem="",
-    next_poll_at=START,
-    last_polled_at=None,
-    last_success_at=None,
-    moved_to="",
-    retry_at=None,
-)
+STATE = new_state(next_poll_at=START)
 
 
 def feed(number: int, host: str, age: int = 0) -> FeedState:

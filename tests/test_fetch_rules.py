@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.fetch import redacted
+from aggregator.credentials import redacted
 from aggregator.fetch.address import is_permitted
 from aggregator.fetch.body import decoded
 from aggregator.fetch.headers import MAX_SECONDS, Fields, freshness, retry_after, sendable

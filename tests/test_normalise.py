@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.normalise import normalise
-from aggregator.types import Entry, ParsedEntry, ParsedFeed
+from aggregator.types import NO_HINTS, Entry, ParsedEntry, ParsedFeed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FEED_URL = "https://news.example/rss/feed.xml"
@@ -48,7 +48,7 @@ def _item(**given_values: object) -> ParsedEntry:
 
 
 def _entries(*items: ParsedEntry, title: str = "News Example", lang: str = "en") -> tuple[Entry, ...]:
-    return normalise(ParsedFeed(title, "https://news.example/", lang, None, items), FEED_URL, NOW).entries
+    return normalise(ParsedFeed(title, "https://news.example/", lang, NO_HINTS, items), FEED_URL, NOW).entries
 
 
 def _entry(**values: object) -> Entry:

@@ -123,7 +123,7 @@ def item(inside: str, *, namespaces: str = "") -> ParsedEntry:
 
 def test_an_rss_feed_is_read_in_full() -> None:
     feed = read(RSS)
-    assert (feed.title, feed.site_url, feed.lang, feed.ttl) == (
+    assert (feed.title, feed.site_url, feed.lang, feed.hints.ttl) == (
         "Harbour & Coast",
         "https://news.example.org/",
         "en-gb",
@@ -183,7 +183,7 @@ def test_an_atom_feed_is_read_in_full() -> None:
 
 def test_an_rdf_feed_is_read() -> None:
     feed = read(RDF)
-    assert (feed.title, feed.ttl) == ("Old school", 1800)
+    assert (feed.title, feed.hints.ttl) == ("Old school", 1800)
     assert [(entry.guid, entry.link, entry.published) for entry in feed.entries] == [
         ("https://rdf.example.org/a", "https://rdf.example.org/a", NOON)
     ]
@@ -490,14 +490,29 @@ def test_the_first_readable_date_counts() -> None:
         ("<sy:updateFrequency>4</sy:updateFrequency>", 21_600),
         ("<sy:updatePeriod>sometimes</sy:updatePeriod>", None),
         ("<sy:updatePeriod>hourly</sy:updatePeriod><sy:updateFrequency>99999</sy:updateFrequency>", None),
+        ("<ttl>30</ttl><sy:updatePeriod>daily</sy:updatePeriod>", 86_400),
+        ("<ttl>999999999999</ttl>", 315_360_000),
         ("", None),
     ],
 )
 def test_the_pace_that_a_feed_asks_for_is_in_seconds(elements: str, ttl: int | None) -> None:
     namespace = 'xmlns:sy="http://purl.org/rss/1.0/modules/syndication/"'
-    assert (
-        read(f"<rss version='2.0' {namespace}><channel><title>T</title>{elements}</channel></rss>").ttl == ttl
-    )
+    feed = read(f"<rss version='2.0' {namespace}><channel><title>T</title>{elements}</channel></rss>")
+    assert feed.hints.ttl == ttl
+
+
+def test_hours_and_days_to_skip_are_read_wherever_the_channel_has_them() -> None:
+    hours = "<skipHours><hour>0</hour><hour> 7 </hour><hour>24</hour><hour>99</hour></skipHours>"
+    days = "<skipDays><day>Saturday</day><day>sunday</day><day>Someday</day></skipDays>"
+    items = "<item><title>One</title></item><item><title>Two</title></item>"
+    for inner in (hours + days + items, hours + items + days, items + hours + days):
+        hints = read(f"<rss version='2.0'><channel><title>T</title>{inner}</channel></rss>").hints
+        assert (hints.skip_hours, hints.skip_days) == (frozenset({0, 7}), frozenset({5, 6}))
+
+
+def test_an_item_that_speaks_of_hours_to_skip_changes_nothing() -> None:
+    item = "<item><title>One</title><description>&lt;i/> <skipHours><hour>3</hour></skipHours></description></item>"
+    assert read(f"<rss version='2.0'><channel>{item}</channel></rss>").hints.skip_hours == frozenset()
 
 
 def test_entities_are_never_fetched_and_never_grow() -> None:

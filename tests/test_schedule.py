@@ -17,11 +17,15 @@ from aggregator.schedule import (
     FRESHNESS_CAP,
     NEVER,
     RETRY_AFTER_CAP,
+    SKIP_CAP,
     after_failure,
     after_success,
+    capped_waits,
     due_at_all,
+    wants_whole,
 )
-from aggregator.types import Failed, FailureKind, FeedHealth, FeedId, FeedState
+from aggregator.types import NO_HINTS, NOT_MOVED, Failed, FailureKind, FeedHealth, FeedState, PollHints
+from tests.states import new_state
 
 
 def limits(interval: int, least: int, most: int) -> Settings:
@@ -32,24 +36,16 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MIDDLE = 0.5  # the jitter that moves nothing
 SETTINGS = limits(1800, 600, DAY)
 TIMEOUT = Failed(FailureKind.TIMEOUT, "The server did not answer within 30 seconds.")
-NEW = FeedState(
-    id=FeedId(1),
+NEW = new_state(
     url="https://reader:secret@example.com/feed",
     title="Example",
     category="World/Europe",
     lang="en",
-    health=FeedHealth.OK,
     etag='"1"',
     last_modified="yesterday",
     body_hash="abc",
-    interval=1800,
-    failures=0,
-    problem="",
     next_poll_at=NOW,
-    last_polled_at=None,
-    last_success_at=None,
-    moved_to="https://example.com/new",
-    retry_at=None,
+    move=replace(NOT_MOVED, to="https://example.com/new"),
 )
 KNOWN = replace(NEW, last_polled_at=NOW - timedelta(hours=1), last_success_at=NOW - timedelta(hours=1))
 
@@ -104,7 +100,18 @@ def test_a_poll_changes_nothing_of_what_the_feed_is(
         after_success(state, NOW, news, None, chosen, jitter),
         after_failure(state, TIMEOUT, NOW, chosen, jitter),
     ):
-        kept = ("id", "url", "title", "category", "lang", "etag", "last_modified", "body_hash", "moved_to")
+        kept = (
+            "id",
+            "url",
+            "title",
+            "category",
+            "lang",
+            "etag",
+            "last_modified",
+            "body_hash",
+            "hints",
+            "move",
+        )
         assert [getattr(after, name) for name in kept] == [getattr(state, name) for name in kept]
         assert after.last_polled_at == NOW
 
@@ -241,3 +248,71 @@ def test_poll_all_waits_for_retry_after() -> None:
     state = after_failure(KNOWN, Failed(FailureKind.HTTP, "503.", 7200), NOW, SETTINGS, MIDDLE)
     assert not due_at_all(state, NOW + timedelta(seconds=7199), SETTINGS)
     assert due_at_all(state, NOW + timedelta(seconds=7200), SETTINGS)
+
+
+# ---- what the feed itself asks for -----------------------------------------------------------------
+
+
+def hinted(ttl: int | None = None, hours: tuple[int, ...] = (), days: tuple[int, ...] = ()) -> FeedState:
+    return replace(KNOWN, hints=PollHints(ttl, frozenset(hours), frozenset(days)))
+
+
+def test_the_longer_of_ttl_and_max_age_is_waited_for() -> None:
+    assert wait_of(after_success(hinted(7200), NOW, 1, None, SETTINGS, 0)) == 7200
+    assert wait_of(after_success(hinted(7200), NOW, 1, 9000, SETTINGS, 0)) == 9000
+    assert wait_of(after_success(hinted(7200), NOW, 1, 60, SETTINGS, 0)) == 7200
+
+
+def test_skipped_hours_are_waited_out_and_their_end_is_no_rush_hour() -> None:
+    state = hinted(hours=(12, 13, 14))  # NOW is noon
+    ends = [after_success(state, NOW, 1, None, SETTINGS, jitter).next_poll_at for jitter in (0, 0.5, 0.99)]
+    assert ends[0] == NOW.replace(hour=15)
+    assert len({end.minute for end in ends}) == len(ends)
+    assert {end.hour for end in ends} == {15}
+
+
+def test_skipped_days_are_waited_out() -> None:
+    after = after_success(hinted(days=(NOW.weekday(),)), NOW, 0, None, SETTINGS, 0)
+    assert after.next_poll_at == (NOW + timedelta(days=1)).replace(hour=0)
+
+
+def test_a_feed_that_skips_the_whole_week_is_asked_all_the_same() -> None:
+    for state in (hinted(hours=tuple(range(24))), hinted(days=tuple(range(7)))):
+        assert wait_of(after_success(state, NOW, 1, None, SETTINGS, MIDDLE)) <= SKIP_CAP + 1800
+        assert [words for words in capped_waits(state, None, None) if "skips" in words]
+
+
+@given(
+    st.builds(
+        hinted, st.none() | st.integers(1, 10**9), st.tuples(st.integers(0, 23)), st.tuples(st.integers(0, 6))
+    ),
+    st.none() | st.integers(0, 2**31),
+    jitters,
+)
+def test_no_wish_of_a_feed_keeps_it_waiting_beyond_the_documented_limits(
+    state: FeedState, max_age: int | None, jitter: float
+) -> None:
+    wait = wait_of(after_success(state, NOW, 0, max_age, SETTINGS, jitter))
+    assert 600 <= wait <= 1.1 * FRESHNESS_CAP + SKIP_CAP + 1800
+
+
+def test_a_wish_that_is_capped_is_told_in_a_sentence() -> None:
+    assert list(capped_waits(KNOWN, DAY, 7 * DAY)) == []
+    assert list(capped_waits(KNOWN, 365 * DAY, None)) == [
+        "asks to be left alone for 365 days: it is asked again after 1 day"
+    ]
+    assert list(capped_waits(KNOWN, None, 70 * DAY)) == ["asks for a pause of 70 days: it gets 7 days"]
+
+
+def test_a_refusal_that_calls_itself_fresh_is_not_asked_for_again_before() -> None:
+    refused = Failed(FailureKind.THROTTLED, "429.", retry_after=60, max_age=20_000)
+    assert wait_of(after_failure(KNOWN, refused, NOW, SETTINGS, 0)) == 20_000
+    assert wait_of(after_failure(KNOWN, replace(refused, retry_after=30_000), NOW, SETTINGS, 0)) == 30_000
+    assert wait_of(after_failure(KNOWN, replace(refused, max_age=10**9), NOW, SETTINGS, 0)) == DAY
+
+
+def test_a_feed_is_wanted_whole_once_a_week() -> None:
+    assert not wants_whole(KNOWN, NOW)
+    assert not wants_whole(replace(KNOWN, whole_at=NOW - timedelta(days=6, hours=23)), NOW)
+    assert wants_whole(replace(KNOWN, whole_at=NOW - timedelta(days=7)), NOW)
+    assert KNOWN.hints == NO_HINTS

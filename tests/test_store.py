@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from aggregator.config import load_settings
 from aggregator.store import StoreError, open_store
 from aggregator.store.dialect import hold_role, open_engine, tidy
 from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds, write_state
@@ -23,6 +24,7 @@ from aggregator.types import Feed, FeedHealth
 from tests.program import ROOT, count, query
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SETTINGS = load_settings({})
 
 
 def _url(folder: Path) -> str:
@@ -90,7 +92,7 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
     store = open_store(_url(tmp_path))
     with pytest.raises(ZeroDivisionError), store.write() as db:  # noqa: PT012 (the write before it is the point)
-        sync_feeds(db, [_feed(1)], 1800, NOW)
+        sync_feeds(db, [_feed(1)], SETTINGS, NOW)
         raise ZeroDivisionError
     store.close()
     assert count(tmp_path / "news.db", "feed") == 0
@@ -110,7 +112,7 @@ def test_a_role_is_held_by_one_process_and_free_after_it(tmp_path: Path) -> None
 def test_new_feeds_are_due_at_once(tmp_path: Path) -> None:
     store = open_store(_url(tmp_path))
     with store.write() as db:
-        assert sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW) == 2
+        assert sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW) == 2
         assert [state.url for state in due_feeds(db, NOW)] == [_feed(1).url, _feed(2).url]
     store.close()
 
@@ -118,15 +120,15 @@ def test_new_feeds_are_due_at_once(tmp_path: Path) -> None:
 def test_a_feed_that_left_the_list_keeps_its_history_and_is_paused(tmp_path: Path) -> None:
     store = open_store(_url(tmp_path))
     with store.write() as db:
-        sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW)
-        sync_feeds(db, [_feed(2)], 1800, NOW)
+        sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW)
+        sync_feeds(db, [_feed(2)], SETTINGS, NOW)
         assert [state.url for state in listed_feeds(db)] == [_feed(2).url]
     assert dict(query(tmp_path / "news.db", "SELECT title, state FROM v1_feed")) == {
         "News 1": "paused",
         "News 2": "ok",
     }
     with store.write() as db:
-        assert sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW) == 0
+        assert sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW) == 0
         assert len(listed_feeds(db)) == 2
     store.close()
 
@@ -135,14 +137,14 @@ def test_a_gone_feed_that_is_listed_anew_gets_a_new_chance_and_no_other_does(tmp
     never, later = datetime(9999, 1, 1, tzinfo=UTC), NOW + timedelta(days=1)
     store = open_store(_url(tmp_path))
     with store.write() as db:
-        sync_feeds(db, [_feed(1), _feed(2)], 1800, NOW)
+        sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW)
         for state, next_poll in zip(listed_feeds(db), (never, later), strict=True):
             health = FeedHealth.GONE if next_poll == never else FeedHealth.FAILING
             write_state(db, replace(state, health=health, failures=3, problem="410", next_poll_at=next_poll))
-        sync_feeds(db, [_feed(1), _feed(2)], 1800, later)
+        sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, later)
         assert due_feeds(db, NOW) == []
-        sync_feeds(db, [], 1800, later)
-        sync_feeds(db, [_feed(1), _feed(2)], 1800, later)
+        sync_feeds(db, [], SETTINGS, later)
+        sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, later)
         gone, failing = sorted(listed_feeds(db), key=lambda state: state.url)
     store.close()
     assert (gone.health, gone.failures, gone.problem, gone.next_poll_at) == (FeedHealth.OK, 0, "", later)
@@ -168,7 +170,7 @@ def test_a_url_that_can_not_be_used_is_refused_without_its_password(url: str, sa
 def test_a_damaged_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     store = open_store(_url(tmp_path))
     with store.write() as db:
-        sync_feeds(db, [_feed(number) for number in range(500)], 1800, NOW)
+        sync_feeds(db, [_feed(number) for number in range(500)], SETTINGS, NOW)
     tidy(store.engine)
     store.close()
     file = tmp_path / "news.db"
@@ -188,8 +190,8 @@ def test_a_lock_that_can_not_be_made_is_named(tmp_path: Path) -> None:
 def test_a_new_title_in_the_list_is_taken_over(tmp_path: Path) -> None:
     store = open_store(_url(tmp_path))
     with store.write() as db:
-        sync_feeds(db, [_feed(1)], 1800, NOW)
-        sync_feeds(db, [_feed(1, "Better Name")], 1800, NOW)
+        sync_feeds(db, [_feed(1)], SETTINGS, NOW)
+        sync_feeds(db, [_feed(1, "Better Name")], SETTINGS, NOW)
         assert [state.title for state in listed_feeds(db)] == ["Better Name"]
     store.close()
 

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from aggregator.types import Failed, FailureKind, Fetched, NormalisedFeed
+from aggregator.types import NO_HINTS, Failed, FailureKind, Fetched, NormalisedFeed
 from aggregator.workers import ParserPool, PoolClosedError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -80,7 +80,7 @@ def obey(fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
         DEEDS[order]()
     if order == "no feed":
         return Failed(FailureKind.NOT_A_FEED, "no feed")
-    return NormalisedFeed(str(os.getpid()), now.isoformat(), str(len(order)), None, ())
+    return NormalisedFeed(str(os.getpid()), now.isoformat(), str(len(order)), NO_HINTS, ())
 
 
 @pytest.fixture(scope="module")

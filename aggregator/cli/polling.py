@@ -51,7 +51,7 @@ def poll(settings: Settings, arguments: argparse.Namespace) -> int:
             started = time.monotonic()
             now = utc_now()
             with store.write() as db:
-                sync_feeds(db, feeds.feeds, settings.interval, now)
+                sync_feeds(db, feeds.feeds, settings, now)
             reports = poll_once(store, settings, every=arguments.all)
             grouped = cluster_once(store, settings)
         seconds = time.monotonic() - started
@@ -65,9 +65,8 @@ def poll_once(store: Store, settings: Settings, *, every: bool) -> list[PollRepo
     """Polls the due feeds (with `every`, all that may be asked) and gives a report for each."""
     now = utc_now()
     with store.read() as db:
-        states = (
-            [s for s in listed_feeds(db) if due_at_all(s, now, settings)] if every else due_feeds(db, now)
-        )
+        states = listed_feeds(db) if every else due_feeds(db, now)
+    states = [state for state in states if due_at_all(state, now, settings)]
     reports = []
     with open_poller(store, settings) as poller, progress_bar("polling", len(states)) as steps:
         for report in poll_all(poller, states):

@@ -1,8 +1,8 @@
 """FeedStates become FetchResults here, politely and out of harm's way; the home of httpx and httpcore."""
 
 from aggregator.fetch.client import Fetcher
+from aggregator.fetch.exchange import Permits
 from aggregator.fetch.hosts import HostQueue, registrable_domain
 from aggregator.fetch.limits import Limits
-from aggregator.fetch.urls import redacted
 
-__all__ = ["Fetcher", "HostQueue", "Limits", "redacted", "registrable_domain"]
+__all__ = ["Fetcher", "HostQueue", "Limits", "Permits", "registrable_domain"]

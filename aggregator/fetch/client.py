@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self
 
-import httpcore
 import httpx
 
 from aggregator.config import Settings
 from aggregator.fetch.address import look_up
 from aggregator.fetch.body import decoded
-from aggregator.fetch.headers import Fields, freshness, retry_after, sendable
-from aggregator.fetch.limits import Deadline, FetchError, Limits
-from aggregator.fetch.urls import Target, read_target
+from aggregator.fetch.exchange import (
+    BODIES,
+    FREE,
+    PERMANENT,
+    REDIRECTS,
+    WIRE_ERRORS,
+    Answer,
+    Permits,
+    Question,
+    is_delta,
+    location,
+    refusal,
+    without_answer,
+)
+from aggregator.fetch.headers import Fields, freshness, retry_after
+from aggregator.fetch.limits import LARGE_BYTES, Deadline, FetchError, Limits
+from aggregator.fetch.urls import Target
 from aggregator.fetch.wire import GuardedTransport, Resolve
-from aggregator.types import Failed, FailureKind, FeedState, Fetched, FetchResult, NotModified
+from aggregator.types import FailureKind, FeedState, Fetched, FetchResult, NotModified
 
 DISTRIBUTION = "news-event-aggregator"
 UNKNOWN_VERSION = "0"
@@ -32,17 +43,6 @@ UNKNOWN_VERSION = "0"
 ACCEPT = (
     "application/atom+xml, application/rss+xml, application/feed+json, application/rdf+xml;q=0.9, "
     "application/xml;q=0.8, text/xml;q=0.8, application/json;q=0.7, */*;q=0.1"
-)
-
-BODIES = frozenset({HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.IM_USED})
-PERMANENT = frozenset({HTTPStatus.MOVED_PERMANENTLY, HTTPStatus.PERMANENT_REDIRECT})
-REDIRECTS = PERMANENT | {HTTPStatus.FOUND, HTTPStatus.SEE_OTHER, HTTPStatus.TEMPORARY_REDIRECT}
-KINDS: Mapping[int, FailureKind] = MappingProxyType(
-    {
-        HTTPStatus.GONE: FailureKind.GONE,
-        HTTPStatus.TOO_MANY_REQUESTS: FailureKind.THROTTLED,
-        HTTPStatus.SERVICE_UNAVAILABLE: FailureKind.THROTTLED,
-    }
 )
 
 DEFAULT_LIMITS = Limits()
@@ -74,14 +74,14 @@ class Fetcher:
             timeout=None,  # noqa: S113 (each fetch has a deadline, which its connections keep)
         )
 
-    def fetch(self, state: FeedState) -> FetchResult:
+    def fetch(self, state: FeedState, permits: Permits = FREE) -> FetchResult:
         """What the feed's server answers to a conditional GET, within `fetch_timeout` seconds in all.
 
-        Thread-safe. Whatever goes wrong on the way is a Failed whose detail is a plain sentence without
-        credentials.
+        Thread-safe. Waiting for `permits` does not count. Whatever goes wrong on the way is a Failed whose detail
+        is a plain sentence without credentials.
         """
         try:
-            return self._follow(_Question.of(state), Deadline(self._timeout))
+            return self._follow(Question.of(state, permits), Deadline(self._timeout))
         except FetchError as error:
             return error.failed
 
@@ -100,7 +100,7 @@ class Fetcher:
     ) -> None:
         self.close()
 
-    def _follow(self, question: _Question, deadline: Deadline) -> FetchResult:
+    def _follow(self, question: Question, deadline: Deadline) -> FetchResult:
         target = question.target
         seen = {target.url}
         moved_to = ""
@@ -108,12 +108,15 @@ class Fetcher:
         for _ in range(self._limits.redirects + 1):
             with self._ask(target, question.validators, deadline) as response:
                 if response.status_code not in REDIRECTS:
-                    return self._read(response, question, target, moved_to)
-                location = _location(response)
-            target = target.redirected(location)
+                    answer = Answer(response, Fields(response.headers.raw), str(target.url), moved_to)
+                    return self._read(answer, question, deadline)
+                where = location(response)
+            target = target.redirected(where)
             if target.url in seen:
                 raise FetchError(FailureKind.HTTP, "The server redirects in a circle.")
             seen.add(target.url)
+            with deadline.stopped():
+                question.permits.go_on(question.state, str(target.url))
             is_permanent = is_permanent and response.status_code in PERMANENT
             moved_to = str(target.url) if is_permanent else moved_to
         raise FetchError(
@@ -132,126 +135,78 @@ class Fetcher:
                 "GET", target.url, headers=headers, extensions={"deadline": deadline}
             )
             response = self._client.send(request, stream=True, follow_redirects=False)
-        except (httpx.HTTPError, httpx.InvalidURL, *_WIRE_ERRORS) as error:
-            raise _without_answer(error) from None
+        except (httpx.HTTPError, httpx.InvalidURL, *WIRE_ERRORS) as error:
+            raise without_answer(error) from None
         try:
             yield response
         finally:
             response.close()
 
-    def _read(
-        self, response: httpx.Response, question: _Question, target: Target, moved_to: str
-    ) -> FetchResult:
-        fields = Fields(response.headers.raw)
+    def _read(self, answer: Answer, question: Question, deadline: Deadline) -> FetchResult:
+        status, fields = answer.response.status_code, answer.fields
         now = datetime.now(UTC)
         etag, last_modified = fields.first("etag"), fields.first("last-modified")
         max_age = freshness(fields, now)
-        if response.status_code == HTTPStatus.NOT_MODIFIED and question.validators:
+        if status == HTTPStatus.NOT_MODIFIED and question.validators:
             # What a 304 repeats replaces the old value, what it leaves out stays (RFC 9111 4.3.4).
             return NotModified(
-                etag or question.etag, last_modified or question.last_modified, max_age, moved_to
+                etag or question.state.etag,
+                last_modified or question.state.last_modified,
+                max_age,
+                answer.moved_to,
             )
-        if response.status_code not in BODIES:
-            return _refusal(response.status_code, retry_after(fields, now))
-        body = decoded(
-            self._raw_body(response, fields), fields.joined("content-encoding"), self._limits.decoded_bytes
-        )
+        if status not in BODIES:
+            return refusal(answer, question, retry_after(fields, now), max_age)
+        delta = is_delta(answer, question)
         return Fetched(
-            url=str(target.url),
-            status=response.status_code,
-            body=body,
+            url=answer.url,
+            status=status,
+            body=self._body(answer, question, deadline),
             content_type=fields.first("content-type"),
             content_location=fields.first("content-location"),
             etag=etag,
             last_modified=last_modified,
             max_age=max_age,
-            moved_to=moved_to,
+            moved_to=answer.moved_to,
+            is_delta=delta,
         )
 
-    def _raw_body(self, response: httpx.Response, fields: Fields) -> bytes:
-        """The body as it crossed the wire."""
+    def _body(self, answer: Answer, question: Question, deadline: Deadline) -> bytes:
+        """The body without its content codings."""
+
+        def grow() -> None:
+            with deadline.stopped():
+                question.permits.hold_large(question.state)
+
+        raw = self._raw_body(answer, grow)
+        codings = answer.fields.joined("content-encoding")
+        try:
+            return decoded(raw, codings, min(LARGE_BYTES, self._limits.decoded_bytes))
+        except FetchError as error:
+            if error.failed.kind is not FailureKind.TOO_LARGE:
+                raise
+        grow()
+        return decoded(raw, codings, self._limits.decoded_bytes)
+
+    def _raw_body(self, answer: Answer, grow: Callable[[], None]) -> bytes:
+        """The body as it crossed the wire; asks `grow` before it gets large."""
         limit = self._limits.wire_bytes
-        announced = fields.first("content-length")
+        announced = answer.fields.first("content-length")
         if announced.isdecimal() and int(announced) > limit:
             raise _too_much(limit)
         body = bytearray()
         try:
-            for piece in response.iter_raw():
+            for piece in answer.response.iter_raw():
+                if len(body) <= LARGE_BYTES < len(body) + len(piece):
+                    grow()
                 body += piece
                 if len(body) > limit:
                     raise _too_much(limit)
-        except (httpx.HTTPError, *_WIRE_ERRORS):
+        except (httpx.HTTPError, *WIRE_ERRORS):
             raise FetchError(
                 FailureKind.BROKEN_BODY, "The server's answer breaks off before its end."
             ) from None
         return bytes(body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What is asked of a feed's server, at each stop of a chain of redirects."""
-
-    target: Target
-    etag: str
-    last_modified: str
-    validators: tuple[tuple[bytes, bytes], ...]
-
-    @classmethod
-    def of(cls, state: FeedState) -> Self:
-        validators = (
-            (b"If-None-Match", sendable(state.etag)),
-            (b"If-Modified-Since", sendable(state.last_modified)),
-        )
-        return cls(
-            read_target(state.url),
-            state.etag,
-            state.last_modified,
-            tuple((name, value) for name, value in validators if value),
-        )
-
-
-_WIRE_ERRORS = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError)
-"""All that the wire below the client raises by itself (ssl.SSLError is an OSError)."""
-
-
-def _location(response: httpx.Response) -> str:
-    """The Location header as text: UTF-8 as browsers read it, else Latin-1."""
-    for name, value in response.headers.raw:
-        if name.lower() == b"location":
-            try:
-                return value.decode().strip()
-            except UnicodeDecodeError:
-                return value.decode("latin-1").strip()
-    raise FetchError(FailureKind.HTTP, f"{_answered(response.status_code)} without saying where to go.")
-
-
-def _answered(status: int) -> str:
-    try:
-        return f"The server answered {status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"The server answered {status}"
-
-
-def _refusal(status: int, wait: int | None) -> Failed:
-    sentence = f"{_answered(status)}."
-    if status == HTTPStatus.NOT_MODIFIED:
-        sentence = f"{_answered(status)}, although it was asked for the whole feed."
-    elif status == HTTPStatus.GONE:
-        sentence = f"{_answered(status)}: the feed was taken down for good."
-    return Failed(KINDS.get(status, FailureKind.HTTP), sentence, wait)
-
-
-def _without_answer(error: Exception) -> FetchError:
-    """A failure between the sent request and the end of the response's headers."""
-    if isinstance(error, httpx.RemoteProtocolError | httpx.InvalidURL):
-        return FetchError(FailureKind.BAD_URL, "The server redirects to an unreadable address.")
-    if isinstance(error, httpcore.RemoteProtocolError) and "disconnected" not in str(error):
-        return FetchError(FailureKind.HTTP, "The server's answer is no valid HTTP.")
-    if isinstance(error, httpcore.LocalProtocolError):
-        return FetchError(FailureKind.BAD_URL, "The feed's address can't be sent in a request: correct it.")
-    if isinstance(error, ssl.SSLError):
-        return FetchError(FailureKind.TLS, "The secure connection broke.")
-    return FetchError(FailureKind.CONNECT, "The server closed the connection without an answer.")
 
 
 def _too_much(limit: int) -> FetchError:

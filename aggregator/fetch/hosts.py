@@ -42,6 +42,11 @@ class _Host:
     """The host's one valid place in a queue of hosts; a place with another number is stale."""
 
 
+OCCUPIED = 0.1
+"""Seconds after which a feed that was redirected to a busy host asks again for a place there. Redirects from one
+domain to another are rare, so a call to each that waits is not worth its code."""
+
+
 class Turns:
     """The order of starts, as a pure machine: time goes in, feeds come out. O(log n) a step; no locks.
 
@@ -54,7 +59,8 @@ class Turns:
         self._delay = delay
         self._hosts: dict[str, _Host] = {}
         self._names: dict[str, str] = {}
-        self._held: dict[FeedId, str] = {}
+        self._held: dict[FeedId, str | None] = {}
+        """Where each feed waits or has its place; None between two hosts."""
         self._ready: list[tuple[datetime, int, str]] = []
         self._resting: list[tuple[float, int, str]] = []
         self._numbers = count(1)
@@ -66,7 +72,7 @@ class Turns:
         for state in states:
             if state.id in self._held:
                 continue
-            name = self._name(state.url)
+            name = self._name(state.address)
             host = self._hosts.setdefault(name, _Host())
             self._held[state.id] = name
             self.waiting += 1
@@ -97,7 +103,30 @@ class Turns:
 
     def done(self, state: FeedState, now: float) -> None:
         """Frees the place that a handed-out feed took."""
-        name = self._held.pop(state.id, None)
+        self._free(self._held.pop(state.id, None), now)
+
+    def go_on(self, state: FeedState, url: str, now: float) -> float | None:
+        """Moves the place of a feed under way to the host of `url`; None once it has one there.
+
+        Else it has none anywhere, and the answer is in how many seconds to ask again.
+        """
+        name = self._name(url)
+        if state.id not in self._held or self._held[state.id] == name:
+            return None
+        self._free(self._held[state.id], now)
+        self._held[state.id] = None
+        host = self._hosts.setdefault(name, _Host())
+        if host.under_way >= self._connections:
+            return OCCUPIED
+        if host.free_at > now:
+            return host.free_at - now
+        host.under_way += 1
+        host.free_at = now + self._delay
+        self._held[state.id] = name
+        self._place(name, host, now)
+        return None
+
+    def _free(self, name: str | None, now: float) -> None:
         if name is None:
             return
         host = self._hosts[name]
@@ -136,18 +165,26 @@ class Turns:
         return self._names[host]
 
 
+LARGE_BODIES = 2
+"""Feeds that may hold a body of more than LARGE_BYTES (see limits) at once, from its first megabyte until it is
+saved: a body costs up to eight times its size between here and the parsing process."""
+
+
 class HostQueue:
     """Hands feeds to any number of threads, none before its host may be asked again.
 
     A registrable domain (or address) is asked over at most `host_connections` connections at once, and
     `host_delay` seconds lie between two starts there. Among the hosts that are ready the feed that has been
-    due for longest comes first. The queue stays open for more until `finish` or `stop`.
+    due for longest comes first. The queue stays open for more until `finish` or `stop`. At most LARGE_BODIES feeds
+    hold a large body at once.
     """
 
     def __init__(
         self, states: Iterable[FeedState], settings: Settings, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._clock = clock
+        self._large: set[FeedId] = set()
+        self._large_left = threading.Condition()
         self._turns = Turns(settings.host_connections, settings.host_delay)
         self._turns.add(states, clock())
         self._changed = threading.Condition()
@@ -176,6 +213,27 @@ class HostQueue:
         with self._changed:
             self._turns.done(state, self._clock())
             self._wake()
+        with self._large_left:
+            self._large.discard(state.id)
+            self._large_left.notify()
+
+    def go_on(self, state: FeedState, url: str) -> None:
+        """Returns when a feed under way may ask the host of `url`, to which it was redirected."""
+        while not self._is_stopped:
+            with self._changed:
+                wait = self._turns.go_on(state, url, self._clock())
+                self._wake()
+            if wait is None:
+                return
+            time.sleep(min(wait, OCCUPIED))
+
+    def hold_large(self, state: FeedState) -> None:
+        """Returns when a feed under way may hold a large body, until it is done."""
+        with self._large_left:
+            self._large_left.wait_for(
+                lambda: self._is_stopped or state.id in self._large or len(self._large) < LARGE_BODIES
+            )
+            self._large.add(state.id)
 
     def add(self, states: Iterable[FeedState]) -> None:
         """More feeds; those that wait already or are under way are ignored."""
@@ -194,6 +252,8 @@ class HostQueue:
         with self._changed:
             self._is_stopped = True
             self._changed.notify_all()
+        with self._large_left:
+            self._large_left.notify_all()
 
     def _wait(self) -> None:
         # One thread sleeps until the next start, the others until they are called: hundreds that wake up

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from aggregator.types import Failed, FailureKind
@@ -20,6 +22,10 @@ class Limits:
     wire_bytes: int = 10_000_000
     decoded_bytes: int = 30_000_000
     redirects: int = 5
+
+
+LARGE_BYTES = 1_000_000
+"""A body beyond it is large: one feed in fifty. Only a few large ones may be in memory at once."""
 
 
 class FetchError(Exception):
@@ -43,6 +49,15 @@ class Deadline:
         if rest <= 0:
             raise self.missed()
         return rest
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """The clock stands still: for waits of our own making, that no server can bring about or stretch."""
+        before = time.monotonic()
+        try:
+            yield
+        finally:
+            self._ends_at += time.monotonic() - before
 
     def missed(self) -> FetchError:
         """The error to raise when something waited for as long as it was allowed to."""

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from dataclasses import dataclass
 
 import httpx
 
+from aggregator.credentials import redacted
 from aggregator.fetch.limits import FetchError
 from aggregator.types import FailureKind
 
 SCHEME_PORTS = {"http": 80, "https": 443}
 MAX_PORT = 65_535
-
-# What stands before the last "@" of the authority, with or without a scheme (RFC 3986 section 3.2.1).
-_USERINFO = re.compile(r"^(\s*(?:[^/?#@]*//)?)[^/?#]*@")
-
-
-def redacted(url: str) -> str:
-    """The URL without user name and password, fit for messages and logs; garbage comes back as it is."""
-    return _USERINFO.sub(r"\1", url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def normalise(feed: ParsedFeed, url: str, now: datetime) -> NormalisedFeed:
         title=cut_length(plain_title(feed.title, is_html=True), TITLE_LENGTH),
         site_url=site_url,
         lang=primary_tag(feed.lang),
-        ttl=feed.ttl,
+        hints=feed.hints,
         entries=tuple(found.values()),
     )
 

@@ -9,6 +9,7 @@ from xml.sax import SAXException
 
 import feedparser
 
+from aggregator.parse.hints import read_hints
 from aggregator.parse.items import Shared, read_authors, read_entry, read_field, read_title
 from aggregator.parse.jsonfeed import looks_like_json, parse_json
 from aggregator.parse.mend import Mended, clean, decode, mend
@@ -17,13 +18,10 @@ from aggregator.types import Failed, FailureKind, Fetched, ParsedFeed
 
 FEED_ROOTS = frozenset({"rss", "rdf", "feed", "channel"})
 PAGE_ROOTS = frozenset({"html", "head", "body"})
-# RSS 1.0 module Syndication, in seconds; month and year by the calendar's average.
-PERIODS = {"hourly": 3600, "daily": 86_400, "weekly": 604_800, "monthly": 2_629_800, "yearly": 31_557_600}
 # How much of an unusable document an error message quotes, and how far a page is searched for its feed.
 QUOTED = 60
 MAX_PAGE = 100_000
 
-_COUNT = re.compile(r"([0-9]{1,7})(?:\.[0-9]*)?")
 _FEED_LINK = re.compile(r"<link\s[^<>]{0,1000}>", re.IGNORECASE)
 _FEED_TYPE = re.compile(r"application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
 _HREF = re.compile(r"\shref\s{0,9}=\s{0,9}[\"']?([^\s\"'<>]{1,500})", re.IGNORECASE)
@@ -116,25 +114,12 @@ def _assemble(parsed: dict[str, Any], document: Mended, base: str) -> ParsedFeed
         title=plain(title),
         site_url=site_url,
         lang=language(read_field(feed, "language", bare)),
-        ttl=_ttl(feed, bare),
+        hints=read_hints(
+            document.text,
+            *(read_field(feed, name, bare) for name in ("ttl", "sy_updateperiod", "sy_updatefrequency")),
+        ),
         entries=tuple(entry for entry in entries if not is_empty(entry)),
     )
-
-
-def _ttl(feed: dict[str, Any], shared: Shared) -> int | None:
-    """Seconds between polls that the feed asks for: RSS ttl (minutes), else sy:updatePeriod."""
-    minutes = _COUNT.fullmatch(read_field(feed, "ttl", shared))
-    if minutes and int(minutes.group(1)):
-        return int(minutes.group(1)) * 60
-    period, frequency = (read_field(feed, f"sy_update{name}", shared) for name in ("period", "frequency"))
-    if not (period or frequency):
-        return None
-    times = _COUNT.fullmatch(frequency)
-    # Daily and once are the module's own defaults.
-    seconds = PERIODS.get(period.lower() or "daily")
-    if seconds is None:
-        return None
-    return seconds // max(int(times.group(1)) if times else 1, 1) or None
 
 
 def _describe(text: str, document: Mended, base: str) -> str:

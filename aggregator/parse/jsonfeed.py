@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from aggregator.parse.dates import parse_date
+from aggregator.parse.hints import ttl_seconds
 from aggregator.parse.mend import clean
 from aggregator.parse.texts import (
     NO_TEXT,
@@ -20,7 +22,7 @@ from aggregator.parse.texts import (
     language,
     plain,
 )
-from aggregator.types import Failed, FailureKind, ParsedEntry, ParsedFeed
+from aggregator.types import NO_HINTS, Failed, FailureKind, ParsedEntry, ParsedFeed
 
 # Names that only JSON Feed uses: they tell it where the version is missing.
 _OWN_FEED_NAMES = frozenset({"home_page_url", "feed_url"})
@@ -108,7 +110,7 @@ def _read_json_feed(document: dict[str, Any], base: str) -> ParsedFeed:
         title=plain(Text(_string(document, "title"), is_html=False)),
         site_url=site_url,
         lang=language(_string(document, "language")),
-        ttl=None,
+        hints=NO_HINTS,
         entries=tuple(entry for entry in entries if not is_empty(entry)),
     )
 
@@ -152,12 +154,11 @@ def _read_rss(channel: dict[str, Any], base: str) -> ParsedFeed:
     holder = channel if isinstance(items, list) else {"item": [items]}
     entries = (_read_rss_item(item, base) for item in _objects(holder, "item"))
     title = _string(channel, "title")
-    minutes = _string(channel, "ttl")
     return ParsedFeed(
         title=plain(Text(title, has_markup(title))),
         site_url=site_url,
         lang=language(_string(channel, "language")),
-        ttl=int(minutes) * 60 or None if re.fullmatch(r"[0-9]{1,7}", minutes) else None,
+        hints=replace(NO_HINTS, ttl=ttl_seconds(_string(channel, "ttl"))),
         entries=tuple(entry for entry in entries if not is_empty(entry)),
     )
 

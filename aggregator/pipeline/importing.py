@@ -18,11 +18,11 @@ from typing import Any, BinaryIO
 from aggregator.normalise import normalise
 from aggregator.parse import parse_date
 from aggregator.parse.mend import clean
-from aggregator.pipeline.news import find_news
+from aggregator.pipeline.news import read_news
 from aggregator.store import Store
-from aggregator.store.entries import known_entries, write_news
+from aggregator.store.entries import write_news
 from aggregator.store.feeds import import_feeds
-from aggregator.types import ParsedEntry, ParsedFeed
+from aggregator.types import NO_HINTS, ParsedEntry, ParsedFeed
 
 TEXT_FIELDS = ("id", "title", "text", "summary", "content", "url", "source", "lang", "author")
 """Fields of a line that hold text, a number, or null; `published` is a date in any form that feeds use."""
@@ -92,8 +92,8 @@ def _keep(store: Store, parsed: dict[str, list[ParsedEntry]], now: datetime) -> 
     with store.write() as db:
         feeds = import_feeds(db, list(parsed))
         for source, entries in parsed.items():
-            feed = normalise(ParsedFeed(source, "", "", None, tuple(entries)), "", now)
-            news = find_news(feed.entries, known_entries(db, feeds[source], feed.entries))
+            feed = normalise(ParsedFeed(source, "", "", NO_HINTS, tuple(entries)), "", now)
+            news = read_news(db, feeds[source], feed.entries, is_whole=False)
             new += write_news(db, feeds[source], news, now)
             edited += len(news.edits)
     return new, edited

@@ -26,7 +26,7 @@ class OpmlWatch:
         """Reads the file and puts its list in force. Raises OpmlError (nothing changes) if it can't be used."""
         feeds = read_list(self._settings)
         with self._store.write() as db:
-            new = sync_feeds(db, feeds.feeds, self._settings.interval, utc_now())
+            new = sync_feeds(db, feeds.feeds, self._settings, utc_now())
         log.info("%s: %d feeds, %d of them new", self._settings.opml, len(feeds.feeds), new)
         for warning in feeds.warnings:
             log.warning("%s: %s", self._settings.opml, warning)

@@ -2,32 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
 
 from aggregator.cluster.signature import sign
-from aggregator.types import Alias, Edit, Entry, EntryId, KnownEntry, News
+from aggregator.store.entries import entries_saying, known_entries
+from aggregator.types import Alias, Edit, Entry, EntryId, FeedId, KnownEntry, News
+
+Known = tuple[str, KnownEntry]
+
+ALIKE = 0.75
+"""Dice coefficient of the titles' character bigrams from which one is an edit of the other: "kills 10" to
+"kills 12" in a headline has about .95, two headlines that begin with the same three words .5 to .7."""
+
+TELLING_TEXT = 200
+"""Characters of a text that nobody writes twice: two lines of a page."""
 
 
-def find_news(entries: Sequence[Entry], known: Sequence[tuple[str, KnownEntry]]) -> News:
-    """What to write of a document, given what the store knows of its items (store.entries.known_entries).
+def read_news(db: Connection, feed_id: FeedId, entries: Sequence[Entry], *, is_whole: bool) -> News:
+    """What to write of a document, compared with what the store knows of its feed.
+
+    `is_whole`: the document has all items that the feed has now, not only what is new (RFC 3229).
+    """
+    known = known_entries(db, feed_id, entries)
+    owned = _with_own_identities(entries, dict(known))
+    changed = [entry for entry, before in zip(owned, entries, strict=True) if entry is not before]
+    if changed:
+        known += known_entries(db, feed_id, changed)
+    names = {name for name, _ in known}
+    unknown = [entry for entry in owned if entry.identity not in names]
+    if unknown and is_whole:
+        known += entries_saying(db, feed_id, unknown)
+    return find_news(owned, known, is_whole=is_whole)
+
+
+def find_news(entries: Sequence[Entry], known: Sequence[Known], *, is_whole: bool = True) -> News:
+    """What to write of a document, given what the store knows of its items.
 
     An item is known by its identity or an alias. One with an unknown identity is still a known item if a stored
-    item that is not in this document itself has the same canonical URL and the same title: its guid changed.
+    item that the feed no longer has is at the same address under the same title, or says the same: its guid
+    changed. Of a part of a feed nobody can tell what it no longer has.
     """
     by_name = dict(known)
-    by_place = {(item.canonical_url, item.title): item for _, item in known if item.canonical_url}
-    present = {by_name[entry.identity].id for entry in entries if entry.identity in by_name}
+    lost = _Lost(known, {by_name[entry.identity].id for entry in entries if entry.identity in by_name})
     new: list[Entry] = []
     edited: dict[EntryId, Entry] = {}
     aliases: list[Alias] = []
     for entry in entries:
         item = by_name.get(entry.identity)
         if item is None:
-            item = by_place.get((entry.canonical_url, entry.title))
-            if item is None or item.id in present:
+            item = lost.take(entry) if is_whole else None
+            if item is None:
                 new.append(entry)
                 continue
-            present.add(item.id)
             aliases.append(Alias(item.id, entry.identity))
         if item.content_hash != entry.content_hash:
             edited.setdefault(item.id, entry)
@@ -38,3 +67,63 @@ def find_news(entries: Sequence[Entry], known: Sequence[tuple[str, KnownEntry]])
         edits=tuple(Edit(number, entry, signature) for (number, entry), signature in edits),
         aliases=tuple(aliases),
     )
+
+
+class _Lost:
+    """Stored items that are not in the document under a name that is known."""
+
+    def __init__(self, known: Iterable[Known], present: set[EntryId]) -> None:
+        self._present = present
+        self._by_place = {(item.canonical_url, item.title): item for _, item in known if item.canonical_url}
+        self._by_text = {(item.title, item.text): item for _, item in known if item.title or item.text}
+
+    def take(self, entry: Entry) -> KnownEntry | None:
+        """The stored item that the entry is under a new name, None if there is none; each is given once."""
+        item = self._by_place.get((entry.canonical_url, entry.title))
+        if item is None or item.id in self._present:
+            item = self._by_text.get((entry.title, entry.text))
+            if item is None or not (len(entry.text) >= TELLING_TEXT or _has_no_address(entry, item)):
+                return None
+        if item.id in self._present:
+            return None
+        self._present.add(item.id)
+        return item
+
+
+def _has_no_address(entry: Entry, item: KnownEntry) -> bool:
+    return not (entry.canonical_url or item.canonical_url)
+
+
+def _with_own_identities(entries: Sequence[Entry], by_name: dict[str, KnownEntry]) -> list[Entry]:
+    """The entries; one whose guid belongs to another story already gets an identity of its own.
+
+    Some feeds number their items from the top, or give the day's story the guid of yesterday's: taken for edits,
+    each would push an older story out.
+    """
+    return [
+        replace(entry, identity=entry.second_identity)
+        if (item := by_name.get(entry.identity)) is not None and _is_another_story(entry, item)
+        else entry
+        for entry in entries
+    ]
+
+
+def _is_another_story(entry: Entry, item: KnownEntry) -> bool:
+    """Whether address, date and title are all others: an edit leaves one of them alone."""
+    return (
+        entry.canonical_url != item.canonical_url
+        and (entry.date_guessed or entry.published_at != item.published_at)
+        and _likeness(entry.title, item.title) < ALIKE
+    )
+
+
+def _likeness(one: str, other: str) -> float:
+    """The Dice coefficient of the character bigrams of two titles, 1 if both are empty."""
+    first, second = _bigrams(one), _bigrams(other)
+    total = len(first) + len(second)
+    return 2 * len(first & second) / total if total else 1.0
+
+
+def _bigrams(text: str) -> set[str]:
+    folded = f" {text.casefold()} "
+    return {folded[place : place + 2] for place in range(len(folded) - 1)} if text else set()

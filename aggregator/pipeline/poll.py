@@ -15,13 +15,15 @@ from enum import StrEnum
 from queue import SimpleQueue
 from random import Random
 
+from aggregator import moves
 from aggregator.config import Settings
-from aggregator.fetch import Fetcher, HostQueue
+from aggregator.fetch import Fetcher, HostQueue, Permits
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.news import find_news
-from aggregator.schedule import after_failure, after_success
+from aggregator.pipeline.news import read_news
+from aggregator.schedule import after_failure, after_success, capped_waits, wants_whole
 from aggregator.store import Store, StoreError
-from aggregator.store.entries import known_entries, save_poll
+from aggregator.store.entries import save_poll
+from aggregator.store.feeds import claim_feed
 from aggregator.types import (
     Failed,
     FailureKind,
@@ -30,7 +32,6 @@ from aggregator.types import (
     Fetched,
     FetchResult,
     News,
-    NormalisedFeed,
     NotModified,
     PollOutcome,
 )
@@ -38,9 +39,9 @@ from aggregator.workers import ParserPool, PoolClosedError
 
 log = logging.getLogger(__name__)
 
-THREADS = 16
-"""Feeds under way at once. Threads mostly wait for servers: with 16, 500 feeds of servers that take .3 s to
-answer need 10 s, and the two cores are busy before the network is."""
+THREADS = 64
+"""Feeds under way at once. Threads mostly wait for servers: healthy ones keep the two cores busy with 16, but of a
+thousand feeds fifty may have servers that answer nothing for as long as they are allowed to."""
 
 BODY_HASH_VERSION = "1"
 """To be raised when parsing or normalising changes: a body read the old way is then read again."""
@@ -58,11 +59,15 @@ class Result(StrEnum):
     OK = "ok"
     UNCHANGED = "unchanged"
     FAILED = "failed"
+    PASSED_OVER = "passed over"
 
 
 @dataclass(frozen=True, slots=True)
 class PollReport:
-    """What one poll did: `seen` items in the document, `new` of them stored for the first time."""
+    """What one poll did: `seen` items in the document, `new` of them stored for the first time.
+
+    Passed over: not asked, as it was asked by somebody else since its state was read, or left the list.
+    """
 
     state: FeedState
     result: Result
@@ -83,10 +88,22 @@ class Poller:
     now: Callable[[], datetime]
     random: Random
 
-    def poll(self, state: FeedState) -> PollReport:
-        """Fetches one feed and keeps what it brought; foreseeable failures are in the report."""
-        result = self.fetcher.fetch(state)
+    def poll(self, state: FeedState, permits: Permits) -> PollReport:
+        """Fetches one feed and keeps what it brought; foreseeable failures are in the report.
+
+        That the feed is asked is on record before it is: a crash can't make it be asked again too soon.
+        """
+        asked_at = self.now()
+        with self.store.write() as db:
+            if not claim_feed(db, state, asked_at, self.settings):
+                return PollReport(state, Result.PASSED_OVER, 0, 0, 0, "")
+        state = replace(state, last_polled_at=asked_at)
+        is_whole = wants_whole(state, asked_at)
+        question = replace(state, etag="", last_modified="") if is_whole else state
+        result = self.fetcher.fetch(question, permits)
         now = self.now()
+        if is_whole or (isinstance(result, Fetched) and not result.is_delta):
+            state = replace(state, whole_at=now)
         outcome = self._outcome(state, result, now)
         with self.store.write() as db:
             new = save_poll(db, outcome, now)
@@ -99,45 +116,52 @@ class Poller:
         """Puts off a feed whose poll ended in a bug, so that it is not asked again at once."""
         failure = Failed(FailureKind.PARSER, f"a bug in this program ended the poll ({type(error).__name__})")
         now = self.now()
-        later = after_failure(state, failure, now, self.settings, self.random.random())
+        outcome = self._failed(state, failure, now)
         with self.store.write() as db:
-            save_poll(db, _failed(later, failure), now)
-        return PollReport(later, Result.FAILED, 0, 0, 0, failure.detail)
+            save_poll(db, outcome, now)
+        return PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail)
 
     def _outcome(self, state: FeedState, result: FetchResult, now: datetime) -> PollOutcome:
-        jitter = self.random.random()
         if isinstance(result, Failed):
-            return _failed(after_failure(state, result, now, self.settings, jitter), result)
+            return self._failed(state, result, now)
         if isinstance(result, NotModified):
             kept = replace(state, etag=result.etag, last_modified=result.last_modified)
-            return _unchanged(after_success(kept, now, 0, result.max_age, self.settings, jitter))
+            return self._answered(kept, result, now, None)
         body_hash = f"{BODY_HASH_VERSION}:{hashlib.blake2b(result.body, digest_size=16).hexdigest()}"
         kept = replace(state, etag=result.etag, last_modified=result.last_modified, body_hash=body_hash)
         if body_hash == state.body_hash:
-            return _unchanged(after_success(kept, now, 0, result.max_age, self.settings, jitter))
+            return self._answered(kept, result, now, None)
         parsed = self.parsers.read(result, now)
         if isinstance(parsed, Failed):
-            return _failed(after_failure(state, parsed, now, self.settings, jitter), parsed)
-        return self._compare(kept, result, parsed, now, jitter)
-
-    def _compare(
-        self, state: FeedState, fetched: Fetched, parsed: NormalisedFeed, now: datetime, jitter: float
-    ) -> PollOutcome:
+            return self._failed(state, parsed, now)
+        kept = replace(kept, lang=parsed.lang, title=state.title or parsed.title, hints=parsed.hints)
         with self.store.read() as db:
-            known = known_entries(db, state.id, parsed.entries)
-        news = find_news(parsed.entries, known)
-        freshness = max((age for age in (fetched.max_age, parsed.ttl) if age is not None), default=None)
-        state = replace(state, lang=parsed.lang, title=state.title or parsed.title)
-        state = after_success(state, now, len(news.new), freshness, self.settings, jitter)
-        return PollOutcome(state, len(parsed.entries), news, None, unchanged=False)
+            news = read_news(db, state.id, parsed.entries, is_whole=not result.is_delta)
+        return self._answered(kept, result, now, news, len(parsed.entries))
+
+    def _answered(
+        self, state: FeedState, result: Fetched | NotModified, now: datetime, news: News | None, seen: int = 0
+    ) -> PollOutcome:
+        """The outcome of a poll that found the feed; `news` is None if its document is the one known."""
+        moved = moves.after_answer(state, result.moved_to, now)
+        if moved.move.address != state.move.address:
+            log.info("%s: moved, asked at its new address from now on", _name(state))
+        for sentence in capped_waits(state, result.max_age, None):
+            log.info("%s: %s", _name(state), sentence)
+        jitter = self.random.random()
+        fresh = len(news.new) if news else 0
+        later = after_success(moved, now, fresh, result.max_age, self.settings, jitter)
+        return PollOutcome(later, seen, news or NO_NEWS, None, unchanged=news is None)
+
+    def _failed(self, state: FeedState, failure: Failed, now: datetime) -> PollOutcome:
+        for sentence in capped_waits(state, failure.max_age, failure.retry_after):
+            log.info("%s: %s", _name(state), sentence)
+        later = after_failure(state, failure, now, self.settings, self.random.random())
+        return PollOutcome(moves.after_failure(later), 0, NO_NEWS, failure, unchanged=False)
 
 
-def _failed(state: FeedState, failure: Failed) -> PollOutcome:
-    return PollOutcome(state, 0, NO_NEWS, failure, unchanged=False)
-
-
-def _unchanged(state: FeedState) -> PollOutcome:
-    return PollOutcome(state, 0, NO_NEWS, None, unchanged=True)
+def _name(state: FeedState) -> str:
+    return state.title or f"feed {state.id}"
 
 
 class PollWorkers:
@@ -190,7 +214,7 @@ class PollWorkers:
 
     def _poll(self, state: FeedState) -> PollReport:
         try:
-            return self._poller.poll(state)
+            return self._poller.poll(state, self._queue)
         except (PoolClosedError, StoreError):
             raise
         except Exception as error:

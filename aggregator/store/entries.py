@@ -20,6 +20,12 @@ CHUNK = 500
 """Values in one statement: SQLite takes at most 32,766 parameters, and an entry has two dozen."""
 
 
+KNOWN = (ENTRY.c.id, ENTRY.c.canonical_url, ENTRY.c.title, ENTRY.c.published_at, ENTRY.c.content_hash)
+
+MOST_ALIKE = 2000
+"""Stored entries that are looked at because they begin like new ones; beyond it a feed is made from a template."""
+
+
 def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
     """The values in lists of at most CHUNK, for statements that name each of them."""
     every = list(values)
@@ -31,9 +37,8 @@ def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> 
 
     Covers every stored entry of the feed that has the identity, an alias or the canonical URL of one of `entries`.
     """
-    columns = (ENTRY.c.id, ENTRY.c.identity, ENTRY.c.canonical_url, ENTRY.c.title, ENTRY.c.content_hash)
-    mine = select(ENTRY.c.identity.label("name"), *columns).where(ENTRY.c.feed_id == feed_id)
-    aliased = select(ALIAS.c.identity.label("name"), *columns).join(ENTRY, ENTRY.c.id == ALIAS.c.entry_id)
+    mine = select(ENTRY.c.identity.label("name"), *KNOWN).where(ENTRY.c.feed_id == feed_id)
+    aliased = select(ALIAS.c.identity.label("name"), *KNOWN).join(ENTRY, ENTRY.c.id == ALIAS.c.entry_id)
     found: list[tuple[str, KnownEntry]] = []
     for part in chunks(entries):
         names = [entry.identity for entry in part]
@@ -43,14 +48,37 @@ def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> 
             mine.where(ENTRY.c.canonical_url.in_(urls)),
             aliased.where(ALIAS.c.feed_id == feed_id, ALIAS.c.identity.in_(names)),
         ):
-            found.extend(
-                (
-                    row.name,
-                    KnownEntry(EntryId(row.id), row.identity, row.canonical_url, row.title, row.content_hash),
-                )
-                for row in db.execute(query)
-            )
+            found.extend((row.name, _known(row, "")) for row in db.execute(query))
     return found
+
+
+def entries_saying(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> list[tuple[str, KnownEntry]]:
+    """The feed's stored entries that begin like one of `entries`, as (identity, entry) with their texts.
+
+    Covers those with the same start of the text, and for entries without an address those with the same title.
+    """
+    query = select(ENTRY.c.identity.label("name"), ENTRY.c.text, *KNOWN).where(ENTRY.c.feed_id == feed_id)
+    found: dict[int, tuple[str, KnownEntry]] = {}
+    for part in chunks(entries):
+        texts = {entry.text_key for entry in part} - {0}
+        titles = {entry.title_key for entry in part if not entry.canonical_url} - {0}
+        for column, keys in ((ENTRY.c.text_key, texts), (ENTRY.c.title_key, titles)):
+            if keys:
+                # The second condition lets the database use its index, which leaves out the key 0.
+                rows = db.execute(query.where(column.in_(keys), column != 0).limit(MOST_ALIKE))
+                found |= {row.id: (row.name, _known(row, row.text)) for row in rows}
+    return list(found.values())
+
+
+def _known(row: Any, text: str) -> KnownEntry:
+    return KnownEntry(
+        id=EntryId(row.id),
+        canonical_url=row.canonical_url,
+        title=row.title,
+        text=text,
+        published_at=row.published_at,
+        content_hash=row.content_hash,
+    )
 
 
 def save_poll(db: Connection, outcome: PollOutcome, now: datetime) -> int:

@@ -203,7 +203,7 @@ def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
     """The entries of each event, with their texts."""
     found: dict[EventId, list[Member]] = {}
     for part in chunks(events):
-        query = select(ENTRY, FEED.c.url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+        query = select(ENTRY, FEED.c.public_url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
         for row in db.execute(query.where(ENTRY.c.event_id.in_(part))):
             found.setdefault(EventId(row.event_id), []).append(_member(row))
     return found
@@ -211,7 +211,7 @@ def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
 
 def members(db: Connection, entries: Iterable[EntryId]) -> list[Member]:
     """These entries, with their texts."""
-    query = select(ENTRY, FEED.c.url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+    query = select(ENTRY, FEED.c.public_url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
     return [_member(row) for part in chunks(entries) for row in db.execute(query.where(ENTRY.c.id.in_(part)))]
 
 

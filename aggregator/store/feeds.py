@@ -1,64 +1,116 @@
-"""Feeds and their polling state: the list in force, and what is due."""
+"""Feeds and their polling state: the list in force, what is due, and who may be asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import ColumnElement, bindparam, case, exists, insert, select, update
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.engine import Connection
 
+from aggregator.config import Settings
+from aggregator.credentials import redacted, redacted_text
 from aggregator.store.dialect import insert_new
 from aggregator.store.tables import FEED
-from aggregator.types import Feed, FeedHealth, FeedId, FeedState
+from aggregator.types import Feed, FeedHealth, FeedId, FeedState, Move, PollHints
 
 IMPORTED = "import:"
 """What the URLs of feeds begin with that stand for imported entries, one for each source."""
 
 
-def sync_feeds(db: Connection, feeds: Sequence[Feed], interval: int, now: datetime) -> int:
+def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: datetime) -> int:
     """How many feeds are new: the list in force becomes `feeds`.
 
     A feed that has left the list stays with its entries and its history, but is no longer polled; one that comes
-    back goes on where it was, and if it was gone (410) it gets a new chance: the operator knows better.
+    back goes on where it was, and if it was gone (410) it gets a new chance: the operator knows better. One that is
+    now listed at the address to which it had moved is the same feed.
     """
     known = {row.url: row for row in db.execute(select(FEED).where(~FEED.c.url.startswith(IMPORTED)))}
     listed = {feed.url for feed in feeds}
+    _follow_moves(db, known, listed)
     new = [feed for feed in feeds if feed.url not in known]
     if new:
-        db.execute(insert(FEED), [_new_feed(feed, interval, now) for feed in new])
-    changed = [
-        {"number": row.id, "new_title": feed.title or row.title, "new_category": feed.category}
-        for feed in feeds
-        if (row := known.get(feed.url)) is not None
-        and (not row.listed or (row.title, row.category) != (feed.title or row.title, feed.category))
-    ]
-    if changed:
-        listing = update(FEED).where(FEED.c.id == bindparam("number"))
-        titles = {"title": bindparam("new_title"), "category": bindparam("new_category"), "listed": True}
-        db.execute(listing.values(titles), changed)
-    back = [
-        {"number": row.id}
+        db.execute(insert(FEED), [_new_feed(feed, settings.interval, now) for feed in new])
+    _write_all(db, _listings(feeds, known))
+    _write_all(db, _new_chances(known, listed, timedelta(seconds=settings.min_interval), now))
+    _write_all(
+        db,
+        [
+            {"number": row.id, "listed": False}
+            for row in known.values()
+            if row.listed and row.url not in listed
+        ],
+    )
+    return len(new)
+
+
+def _follow_moves(db: Connection, known: dict[str, ResultRow[Any]], listed: Collection[str]) -> None:
+    """Gives feeds whose URL the operator replaced by the one they moved to that URL, in `known` too."""
+    left = {
+        to: row
+        for row in known.values()
+        if row.url not in listed and (to := row.address or row.moved_to) in listed and to not in known
+    }
+    for url, row in left.items():
+        values: dict[str, Any] = {
+            "url": url,
+            "public_url": redacted(url),
+            "address": "",
+            "moved_to": "",
+            "moved_sightings": 0,
+        }
+        db.execute(update(FEED).where(FEED.c.id == row.id).values(values))
+        del known[row.url]
+        known[url] = db.execute(select(FEED).where(FEED.c.id == row.id)).one()
+
+
+def _listings(feeds: Sequence[Feed], known: dict[str, ResultRow[Any]]) -> list[dict[str, Any]]:
+    """What the list now says otherwise of feeds that are known."""
+    found = []
+    for feed in feeds:
+        row = known.get(feed.url)
+        if row is None:
+            continue
+        title = redacted_text(feed.title) or row.title
+        if not row.listed or (row.title, row.category) != (title, feed.category):
+            found.append({"number": row.id, "title": title, "category": feed.category, "listed": True})
+    return found
+
+
+def _new_chances(
+    known: dict[str, ResultRow[Any]], listed: Collection[str], least: timedelta, now: datetime
+) -> list[dict[str, Any]]:
+    """Feeds that were gone and are listed again: due at once, but no sooner than they may be asked."""
+    return [
+        {
+            "number": row.id,
+            "health": FeedHealth.OK,
+            "failures": 0,
+            "problem": "",
+            "next_poll_at": max(now, row.last_polled_at + least if row.last_polled_at else now),
+        }
         for url in listed
         if (row := known.get(url)) is not None and not row.listed and row.health == FeedHealth.GONE
     ]
-    if back:
-        anew = {"health": FeedHealth.OK, "failures": 0, "problem": "", "next_poll_at": now, "retry_at": None}
-        db.execute(update(FEED).where(FEED.c.id == bindparam("number")).values(anew), back)
-    left = [{"number": row.id} for row in known.values() if row.listed and row.url not in listed]
-    if left:
-        db.execute(update(FEED).where(FEED.c.id == bindparam("number")).values(listed=False), left)
-    return len(new)
+
+
+def _write_all(db: Connection, rows: list[dict[str, Any]]) -> None:
+    """Writes to each feed its values; all have the same columns beside `number`, the feed's id."""
+    if rows:
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in rows[0] if name != "number"}
+        bound = [{"number": row["number"]} | {f"new_{name}": row[name] for name in values} for row in rows]
+        db.execute(update(FEED).where(FEED.c.id == bindparam("number")).values(values), bound)
 
 
 def _new_feed(feed: Feed, interval: int, now: datetime | None) -> dict[str, Any]:
     return {
         "url": feed.url,
-        "title": feed.title,
+        "public_url": feed.url if feed.url.startswith(IMPORTED) else redacted(feed.url),
+        "title": redacted_text(feed.title),
         "category": feed.category,
-        "site_url": feed.site_url,
+        "site_url": redacted(feed.site_url),
         "listed": now is not None,
         "health": FeedHealth.OK,
         "interval": interval,
@@ -67,9 +119,18 @@ def _new_feed(feed: Feed, interval: int, now: datetime | None) -> dict[str, Any]
     }
 
 
+def _is_twin() -> ColumnElement[bool]:
+    """The feed has moved to where another listed feed is asked for already: one of them is enough."""
+    other = FEED.alias()
+    is_there = (other.c.url == FEED.c.address) | (
+        (other.c.address == FEED.c.address) & (other.c.id < FEED.c.id)
+    )
+    return (FEED.c.address != "") & exists().where(other.c.listed, other.c.id != FEED.c.id, is_there)
+
+
 def due_feeds(db: Connection, now: datetime) -> list[FeedState]:
     """The listed feeds whose time has come, the longest overdue first."""
-    ripe = FEED.c.listed & (FEED.c.next_poll_at <= now)
+    ripe = FEED.c.listed & (FEED.c.next_poll_at <= now) & ~_is_twin()
     return [
         _state(row) for row in db.execute(select(FEED).where(ripe).order_by(FEED.c.next_poll_at, FEED.c.id))
     ]
@@ -77,8 +138,30 @@ def due_feeds(db: Connection, now: datetime) -> list[FeedState]:
 
 def listed_feeds(db: Connection) -> list[FeedState]:
     """All listed feeds, the next due first."""
-    every = select(FEED).where(FEED.c.listed).order_by(FEED.c.next_poll_at, FEED.c.id)
+    every = select(FEED).where(FEED.c.listed & ~_is_twin()).order_by(FEED.c.next_poll_at, FEED.c.id)
     return [_state(row) for row in db.execute(every)]
+
+
+def claim_feed(db: Connection, state: FeedState, now: datetime, settings: Settings) -> bool:
+    """Whether the feed may be asked at `now`: its state is still the one given, and this very request is on record.
+
+    Whatever happens afterwards, a crash too, the feed is not asked again within MIN_INTERVAL.
+    """
+    least = now + timedelta(seconds=settings.min_interval)
+    unchanged = (
+        (FEED.c.id == state.id)
+        & FEED.c.listed
+        & FEED.c.last_polled_at.is_not_distinct_from(state.last_polled_at)
+        & FEED.c.health.not_in((FeedHealth.GONE, FeedHealth.PAUSED))
+    )
+    later = case((FEED.c.next_poll_at > least, FEED.c.next_poll_at), else_=least)
+    claimed = update(FEED).where(unchanged).values(last_polled_at=now, next_poll_at=later)
+    return db.execute(claimed).rowcount == 1
+
+
+def put_off(db: Connection, feeds: Iterable[tuple[FeedId, datetime]]) -> None:
+    """Gives feeds a later time for their next poll."""
+    _write_all(db, [{"number": number, "next_poll_at": at} for number, at in feeds])
 
 
 def import_feeds(db: Connection, sources: Sequence[str]) -> dict[str, FeedId]:
@@ -92,12 +175,12 @@ def import_feeds(db: Connection, sources: Sequence[str]) -> dict[str, FeedId]:
 
 
 def write_state(db: Connection, state: FeedState) -> None:
-    """Keeps what a poll learnt about its feed; title and category stay the operator's."""
+    """Keeps what a poll learnt about its feed; the category, and a title given in the list, stay the operator's."""
     db.execute(
         update(FEED)
         .where(FEED.c.id == state.id)
         .values(
-            title=state.title,
+            title=case((FEED.c.title == "", state.title), else_=FEED.c.title),
             lang=state.lang,
             health=state.health,
             etag=state.etag,
@@ -106,13 +189,28 @@ def write_state(db: Connection, state: FeedState) -> None:
             interval=state.interval,
             failures=state.failures,
             problem=state.problem,
-            moved_to=state.moved_to,
+            moved_to=state.move.to,
+            moved_sightings=state.move.sightings,
+            moved_seen_at=state.move.seen_at,
+            address=state.move.address,
+            ttl=state.hints.ttl,
+            skip_hours=_bits(state.hints.skip_hours),
+            skip_days=_bits(state.hints.skip_days),
             next_poll_at=state.next_poll_at,
             last_polled_at=state.last_polled_at,
             last_success_at=state.last_success_at,
             retry_at=state.retry_at,
+            whole_at=state.whole_at,
         )
     )
+
+
+def _bits(numbers: Iterable[int]) -> int:
+    return sum(1 << number for number in numbers)
+
+
+def _numbers(bits: int) -> frozenset[int]:
+    return frozenset(number for number in range(bits.bit_length()) if bits >> number & 1)
 
 
 def _state(row: ResultRow[Any]) -> FeedState:
@@ -132,6 +230,8 @@ def _state(row: ResultRow[Any]) -> FeedState:
         next_poll_at=row.next_poll_at,
         last_polled_at=row.last_polled_at,
         last_success_at=row.last_success_at,
-        moved_to=row.moved_to,
         retry_at=row.retry_at,
+        whole_at=row.whole_at,
+        hints=PollHints(row.ttl, _numbers(row.skip_hours), _numbers(row.skip_days)),
+        move=Move(row.moved_to, row.moved_sightings, row.moved_seen_at, row.address),
     )

@@ -92,7 +92,7 @@ def event_record(db: Connection, event: EventId) -> EventRecord | None:
 
 def _event_entries(db: Connection, event: EventId) -> list[EventEntry]:
     query = (
-        select(ENTRY, FEED.c.url.label("feed_url"))
+        select(ENTRY, FEED.c.public_url.label("feed_url"))
         .join(FEED, FEED.c.id == ENTRY.c.feed_id)
         .where(ENTRY.c.event_id == event)
         .order_by(ENTRY.c.relation != Relation.CANONICAL, ENTRY.c.published_at, ENTRY.c.id)

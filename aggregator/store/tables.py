@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import Column, ForeignKey, Index, LargeBinary, MetaData, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlmodel import Field, SQLModel
 
 from aggregator.store.dialect import BIG_ID, UtcDateTime
@@ -32,6 +43,10 @@ def _text() -> Column[str]:
     return Column(Text, nullable=False, server_default="")
 
 
+def _count() -> Column[int]:
+    return Column(Integer, nullable=False, server_default="0")
+
+
 def _time(*, nullable: bool = False) -> Column[datetime]:
     return Column(UtcDateTime, nullable=nullable)
 
@@ -43,14 +58,21 @@ def _bytes() -> Column[bytes]:
 class FeedRow(Row, table=True):
     """A feed: what the OPML file says of it, and all that polling remembers (types.FeedState).
 
-    A row whose `url` starts with "import:" stands for imported entries and is never polled; `listed` is false
-    for it, and for a feed that has left the OPML file: its entries stay.
+    `url` may hold credentials; `public_url` is what the views show, and people. A row whose `url` starts with
+    "import:" stands for imported entries and is never polled; `listed` is false for it, and for a feed that has
+    left the OPML file: its entries stay.
     """
 
     __tablename__ = "feed"
-    __table_args__ = (Index("feed_due", "listed", "next_poll_at"), NUMBERED)
+    __table_args__ = (
+        Index("feed_due", "listed", "next_poll_at"),
+        Index("feed_address", "address", sqlite_where=text("address <> ''"),
+              postgresql_where=text("address <> ''")),
+        NUMBERED,
+    )  # fmt: skip
     id: int | None = Field(default=None, sa_column=_number())
     url: str = Field(sa_column=Column(Text, nullable=False, unique=True))
+    public_url: str = Field(sa_column=_text())
     title: str = Field(sa_column=_text())
     category: str = Field(sa_column=_text())
     site_url: str = Field(sa_column=_text())
@@ -64,10 +86,17 @@ class FeedRow(Row, table=True):
     failures: int
     problem: str = Field(sa_column=_text())
     moved_to: str = Field(sa_column=_text())
+    moved_sightings: int = Field(sa_column=_count())
+    moved_seen_at: datetime | None = Field(sa_column=_time(nullable=True))
+    address: str = Field(sa_column=_text())
+    ttl: int | None
+    skip_hours: int = Field(sa_column=_count())
+    skip_days: int = Field(sa_column=_count())
     next_poll_at: datetime | None = Field(sa_column=_time(nullable=True))
     last_polled_at: datetime | None = Field(sa_column=_time(nullable=True))
     last_success_at: datetime | None = Field(sa_column=_time(nullable=True))
     retry_at: datetime | None = Field(sa_column=_time(nullable=True))
+    whole_at: datetime | None = Field(sa_column=_time(nullable=True))
 
 
 class EventRow(Row, table=True):
