@@ -114,6 +114,29 @@ class FeedState:
         return self.move.address or self.url
 
 
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """A row of `v1_feed`: what people and programs get to see of a listed feed.
+
+    `has_moved`: it is polled at `moved_to` already. `twin`: the address at which another listed feed is polled that
+    this one has moved to, so that this one rests; "" without one.
+    """
+
+    url: str
+    title: str
+    category: str
+    state: str
+    last_polled_at: datetime | None
+    last_success_at: datetime | None
+    next_poll_at: datetime | None
+    failures: int
+    problem: str
+    entries: int
+    moved_to: str
+    has_moved: bool
+    twin: str
+
+
 # ---- fetching ------------------------------------------------------------------------------------
 
 

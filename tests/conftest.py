@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.loopback import LoopbackServer
+pytest.register_assert_rewrite("tests.cases", "tests.stage")
+
+from tests.loopback import LoopbackServer  # noqa: E402 (after the line that shall count for what it imports)
 
 # A promise is about what is computed, never about how fast this machine happens to be.
 settings.register_profile("any machine", deadline=None)

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from io import BufferedReader
 from types import TracebackType
 from typing import Self
 
+import trustme
+
 TLS_HANDSHAKE = b"\x16"
 """How a client that expects TLS starts; a plain server takes it for a bad request."""
+
+
+@lru_cache(maxsize=1)
+def authority() -> trustme.CA:
+    """Who vouches for the servers that speak TLS; a client trusts it by SSL_CERT_FILE."""
+    return trustme.CA()
+
+
+def _tls_context(name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority().issue_cert(name).configure_cert(context)
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +71,17 @@ Responder = Callable[[Request], Answer]
 class LoopbackServer:
     """Serves the answers given to `on`, 404 elsewhere; connections are kept alive after a Reply.
 
-    `requests` has what was asked, in order of arrival.
+    `requests` has what was asked, in order of arrival. With `certified` it speaks https, with a
+    certificate for that name or address by `authority`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, certified: str = "") -> None:
         self.requests: list[Request] = []
         self.is_closing = threading.Event()
         self._routes: dict[str, Responder] = {}
-        self._server = _Server(("127.0.0.1", 0), _Conversation)
+        self._scheme = "https" if certified else "http"
+        tls = _tls_context(certified) if certified else None
+        self._server = _Server(("127.0.0.1", 0), _Conversation, tls)
         self._server.loopback = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), name="loopback", daemon=True
@@ -75,7 +94,7 @@ class LoopbackServer:
 
     def url(self, path: str, *, host: str = "127.0.0.1", login: str = "") -> str:
         """The address of a path; `login` is "user:password"."""
-        return f"http://{login + '@' if login else ''}{host}:{self.port}{path}"
+        return f"{self._scheme}://{login + '@' if login else ''}{host}:{self.port}{path}"
 
     def on(self, path: str, *answers: Answer | Responder) -> None:
         """Answers requests of the path (its query does not count) one after another; the last for good."""
@@ -129,8 +148,14 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
     loopback: LoopbackServer
 
-    def __init__(self, address: tuple[str, int], conversation: type[socketserver.BaseRequestHandler]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        conversation: type[socketserver.BaseRequestHandler],
+        tls: ssl.SSLContext | None,
+    ) -> None:
         self.open_sockets: set[socket.socket] = set()
+        self.tls = tls
         super().__init__(address, conversation)
 
     def hang_up(self) -> None:
@@ -146,6 +171,11 @@ class _Conversation(socketserver.StreamRequestHandler):
 
     server: _Server
     rfile: BufferedReader
+
+    def setup(self) -> None:
+        if self.server.tls is not None:
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
 
     def handle(self) -> None:
         self.server.open_sockets.add(self.connection)
@@ -168,6 +198,9 @@ class _Conversation(socketserver.StreamRequestHandler):
             super().finish()
         except OSError:  # flushing to a client that hung up
             return
+        finally:
+            if self.server.tls is not None:
+                self.request.close()
 
     def _read(self) -> Request | None:
         if self.rfile.peek(1)[:1] == TLS_HANDSHAKE:

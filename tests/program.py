@@ -44,12 +44,16 @@ def run(
     status: int = 0,
     stdin: bytes = b"",
     settings: Mapping[str, object] | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """A finished run of the program, which must end with `status` and without a traceback."""
+    """A finished run of the program, which must end with `status` and without a traceback.
+
+    `settings` have no prefix; `extra` are other environment variables.
+    """
     done = subprocess.run(
         command(*arguments),
         cwd=folder,
-        env=environment(folder, settings),
+        env=environment(folder, settings) | {name: str(value) for name, value in (extra or {}).items()},
         input=stdin.decode(),
         capture_output=True,
         text=True,

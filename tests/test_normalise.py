@@ -114,6 +114,9 @@ def test_a_title_is_one_plain_line(title: str, plain: str) -> None:
         ("&lt;b&gt;Night&lt;/b&gt; trains", "Night trains"),
         ("How to use <script> tags", "How to use <script> tags"),
         ("Trains<br/>at night", "Trains at night"),
+        ("&lt;script&gt;alert(1)&lt;/script&gt;Trains at night", "Trains at night"),
+        ("<style>b{}</style>Trains <svg onload=alert(1)>at night", "Trains at night"),
+        ("Trains &lt;iframe src=&quot;//x&quot;&gt;at night", "Trains at night"),
         ("It\x92s night", "It’s night"),
     ],
 )

@@ -62,6 +62,16 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("id", type=_row_id, help="the event's id")
     show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     show.set_defaults(run=_show)
+    feeds = command("feeds", _no_action, "Show the feeds, or check them.", " list|check")
+    listing = feeds.add_subparsers(title="actions", metavar="ACTION", prog="aggregator feeds", required=True)
+    for name, run, summary in (
+        ("list", _list_feeds, "Every listed feed and its state, as last seen."),
+        ("check", _check_feeds, "Poll every feed that may be asked, then say what to do about which."),
+    ):
+        usage = f"aggregator feeds {name} [options]"
+        about = listing.add_parser(name, help=summary, description=summary, usage=usage, parents=[settings])
+        about.add_argument("--json", action="store_true", help="as JSON")
+        about.set_defaults(run=run)
     explain = command(
         "explain",
         _explain,
@@ -133,6 +143,18 @@ def _show(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.events import show_event  # noqa: PLC0415
 
     return show_event(settings, arguments)
+
+
+def _list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.feeds import list_feeds  # noqa: PLC0415
+
+    return list_feeds(settings, arguments)
+
+
+def _check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.feeds import check_feeds  # noqa: PLC0415
+
+    return check_feeds(settings, arguments)
 
 
 def _explain(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ from aggregator.fetch.exchange import (
     without_answer,
 )
 from aggregator.fetch.headers import Fields, freshness, retry_after
-from aggregator.fetch.limits import LARGE_BYTES, Deadline, FetchError, Limits
+from aggregator.fetch.limits import LARGE_BYTES, MOST_PIECES, Deadline, FetchError, Limits
 from aggregator.fetch.urls import Target
 from aggregator.fetch.wire import GuardedTransport, Resolve
 from aggregator.types import FailureKind, FeedState, Fetched, FetchResult, NotModified
@@ -196,12 +196,16 @@ class Fetcher:
             raise _too_much(limit)
         body = bytearray()
         try:
-            for piece in answer.response.iter_raw():
+            for count, piece in enumerate(answer.response.iter_raw()):
                 if len(body) <= LARGE_BYTES < len(body) + len(piece):
                     grow()
                 body += piece
                 if len(body) > limit:
                     raise _too_much(limit)
+                if count > MOST_PIECES:
+                    raise FetchError(
+                        FailureKind.BROKEN_BODY, "The server sends the feed in far too many pieces."
+                    )
         except (httpx.HTTPError, *WIRE_ERRORS):
             raise FetchError(
                 FailureKind.BROKEN_BODY, "The server's answer breaks off before its end."

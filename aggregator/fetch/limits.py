@@ -28,6 +28,10 @@ LARGE_BYTES = 1_000_000
 """A body beyond it is large: one feed in fifty. Only a few large ones may be in memory at once."""
 
 
+MOST_PIECES = 100_000
+"""Pieces that a body may come in: a hundred bytes each for the largest. Each costs the same time, however small."""
+
+
 class FetchError(Exception):
     """Carries a Failed from deep within a fetch to Fetcher.fetch, which returns it; never leaves this room."""
 

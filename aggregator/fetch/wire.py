@@ -21,10 +21,11 @@ PATIENCE = 8.0
 7 seconds, so a host that can be reached at all has been by then."""
 
 OVERHEAD = 2
-"""How many bytes may cross the wire per byte of body, headers and chunk sizes included, plus HEADER_BYTES."""
+"""How many bytes may cross the wire per byte of body, chunk sizes included."""
 
-HEADER_BYTES = 128 * 1024
-"""Room for the header section; h11 itself refuses one beyond 100 KB."""
+HEADER_BYTES = 256 * 1024
+"""Room for the header section and interim answers before it, and for as much of the body as comes with the same
+read (64 KB); h11 itself refuses a header section beyond 100 KB."""
 
 
 class GuardedTransport(httpx.BaseTransport):
@@ -38,7 +39,7 @@ class GuardedTransport(httpx.BaseTransport):
     def __init__(self, allowed: Sequence[Network], resolve: Resolve, wire_bytes: int) -> None:
         self._allowed = allowed
         self._resolve = resolve
-        self._wire_bytes = wire_bytes * OVERHEAD + HEADER_BYTES
+        self._wire_bytes = wire_bytes * OVERHEAD
         # The one thing taken from the environment: SSL_CERT_FILE and SSL_CERT_DIR, an operator's own authorities.
         self._ssl_context = httpx.create_ssl_context()
 
@@ -50,7 +51,8 @@ class GuardedTransport(httpx.BaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        backend = _Backend(self._allowed, self._resolve, request.extensions["deadline"], self._wire_bytes)
+        budget = _Budget(HEADER_BYTES)
+        backend = _Backend(self._allowed, self._resolve, request.extensions["deadline"], budget)
         connection = httpcore.HTTPConnection(
             origin=url.origin, ssl_context=self._ssl_context, network_backend=backend
         )
@@ -61,6 +63,7 @@ class GuardedTransport(httpx.BaseTransport):
         except BaseException:
             connection.close()
             raise
+        budget.add(self._wire_bytes)
         return httpx.Response(
             answer.status,
             headers=answer.headers,
@@ -88,12 +91,12 @@ class _Backend(httpcore.NetworkBackend):
     """Connects to an address it has resolved and checked itself: a name can't change its meaning in between."""
 
     def __init__(
-        self, allowed: Sequence[Network], resolve: Resolve, deadline: Deadline, wire_bytes: int
+        self, allowed: Sequence[Network], resolve: Resolve, deadline: Deadline, budget: _Budget
     ) -> None:
         self._allowed = allowed
         self._resolve = resolve
         self._deadline = deadline
-        self._wire_bytes = wire_bytes
+        self._budget = budget
         self._plain = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -119,15 +122,18 @@ class _Backend(httpcore.NetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 last_error = error
             else:
-                return _Stream(stream, host, self._deadline, _Budget(self._wire_bytes))
+                return _Stream(stream, host, self._deadline, self._budget)
         raise _unreachable(host, port, last_error)
 
 
 class _Budget:
-    """How many more bytes may come from the wire."""
+    """How many more bytes may come from the wire: few until the headers are there, then a body."""
 
-    def __init__(self, wire_bytes: int) -> None:
-        self._left = wire_bytes
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def add(self, count: int) -> None:
+        self._left += count
 
     def spend(self, count: int) -> None:
         self._left -= count

@@ -24,6 +24,12 @@ TITLE_TAG = re.compile(
 )
 """Markup that titles have; any other tag in a title is what it is about ("How to use <script>")."""
 
+SCRIPTED = re.compile(
+    r"<(script|style)\b[^<>]{0,500}>[^\0]{0,2000}?</\1\s*>|</?[a-z][a-z0-9:-]{0,20}\s[^<>]{0,500}=[^<>]{0,500}>",
+    re.IGNORECASE,
+)
+"""What no title is about: a whole script or stylesheet, and any tag with attributes."""
+
 WIDE_TAG = re.compile(r"</?(?:br|div|h[1-6]|p)\b", re.IGNORECASE)
 SENTENCE_END = re.compile(r"[.!?…。！？؟।:;\"'”’»)\]]\s*$")
 LONGEST_WRAPPED = 100
@@ -105,6 +111,8 @@ def plain_title(title: str, *, is_html: bool) -> str:
             text = _untagged(text)
     if "&" in text:
         text = _untagged(html.unescape(text))
+    if "<" in text:
+        text = SCRIPTED.sub("", text)
     return fold_space(clean_text(text))
 
 

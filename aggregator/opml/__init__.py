@@ -28,6 +28,10 @@ SHOWN_TITLE = 80
 FEED_TYPES = ("rss", "rss1", "rss2", "atom", "feed", "rdf", "json")
 LIST_TYPES = ("link", "include", "source")
 NOTHING_ELSE = re.compile(r"\s*>?\s*\Z")
+LONGEST_CATEGORY = 6000
+"""Characters of a category; outlines nested deeper add nothing to it. The longest in 118 real lists has 19; without
+an end each feed of a list whose outlines are never closed would carry the titles of all before it."""
+
 OTHER_LIST = "it is another list of feeds; import that list itself"
 FOAF_NAMESPACE = "http://xmlns.com/foaf/0.1/"
 
@@ -36,8 +40,9 @@ def read_opml(content: bytes) -> FeedList:
     """The feeds that an OPML file lists, in its order, each URL once; a warning for each outline left out.
 
     A URL has its scheme and host in lower case, and feed: schemes replaced; two are the same if they then are,
-    but for the path "/". The category is the titles of the outlines around the feed, else the first of its
-    `category` attribute. Neither warnings nor errors show a URL: it may hold credentials.
+    but for the path "/", the fragment and the scheme's own port. The category is the titles of the outlines around
+    the feed, else the first of its `category` attribute. Neither warnings nor errors show a URL: it may hold
+    credentials.
 
     Raises OpmlError for anything that is no list of feeds, and for a list that stops before its end: half a
     list must never take the place of a whole one.
@@ -102,7 +107,7 @@ class _Outlines:
     def __init__(self, tags: Tags) -> None:
         self.tags = tags
         self.gathered = _Gathered(tags.text)
-        self.around: list[str] = []
+        self.around: list[str] = []  # the category within each outline that is open
         self.title: str | None = None
 
     def read(self) -> FeedList:
@@ -140,10 +145,17 @@ class _Outlines:
         if is_list and (address or other):
             self.gathered.leave_out(tag.start, title, OTHER_LIST)
         elif address or (is_leaf and names_feed):
-            category = "/".join(filter(None, self.around)) or _first_category(attributes.get("category", ""))
+            category = self._category() or _first_category(attributes.get("category", ""))
             self.gathered.add(tag.start, Feed(address, title, category, _fold(attributes.get("htmlurl", ""))))
         if not is_closed:
-            self.around.append("" if address else _path(title))
+            self.around.append(self._category() if address else self._category_within(title))
+
+    def _category(self) -> str:
+        return self.around[-1] if self.around else ""
+
+    def _category_within(self, title: str) -> str:
+        path = "/".join(filter(None, (self._category(), _path(title))))
+        return path if len(path) <= LONGEST_CATEGORY else self._category()
 
 
 class _Gathered:
@@ -163,7 +175,7 @@ class _Gathered:
     def add(self, position: int, feed: Feed) -> None:
         """Takes the feed with its address as written, or a warning."""
         url = _usable_url(feed.url)
-        key = url if urlsplit(url).path else f"{url}/"
+        key = _sameness(url)
         if not feed.url:
             self.leave_out(position, feed.title, "it has no xmlUrl; add the address of the feed")
         elif not url:
@@ -204,6 +216,14 @@ def _usable_url(raw: str) -> str:
     return f"{parts.scheme}://{user}{at}{host.lower()}{rest}"
 
 
+def _sameness(url: str) -> str:
+    """What two URLs have in common that ask for the same: the fragment and a scheme's own port don't count."""
+    parts = urlsplit(url)
+    port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+    netloc = parts.netloc.removesuffix(port) if port else parts.netloc
+    return f"{parts.scheme}://{netloc}{parts.path or '/'}?{parts.query}"
+
+
 def _shown(title: str) -> str:
     """The title as warnings show it: without addresses, which may hold credentials."""
     words = ("…" if "://" in word or "@" in word.partition(":")[2] else word for word in title.split())
@@ -220,7 +240,8 @@ def _path(text: str) -> str:
 
 
 def _first_category(attribute: str) -> str:
-    return next(filter(None, map(_path, attribute.split(","))), "")
+    path = next(filter(None, map(_path, attribute.split(","))), "")
+    return path if len(path) <= LONGEST_CATEGORY else ""
 
 
 # ---- other lists, and writing --------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""An event's record as JSON values; names are those of the v1 views."""
+"""Events' records and feeds' states as JSON values; names are those of the v1 views."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from aggregator.types import EventRecord, EventSummary
+from aggregator.types import EventRecord, EventSummary, FeedStatus
 
 
 def event_json(record: EventRecord) -> dict[str, Any]:
@@ -17,6 +17,12 @@ def event_json(record: EventRecord) -> dict[str, Any]:
 def summary_json(summary: EventSummary) -> dict[str, Any]:
     """The event's line in a list."""
     return {name: _plain(value) for name, value in asdict(summary).items()}
+
+
+def feed_json(status: FeedStatus, advice: str) -> dict[str, Any]:
+    """The columns of `v1_feed`, and what to do about the feed ("" = nothing)."""
+    columns = {name: value for name, value in asdict(status).items() if name not in {"has_moved", "twin"}}
+    return {name: _plain(value) for name, value in columns.items()} | {"advice": advice}
 
 
 def _plain(value: Any) -> Any:

@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, exists, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, case, exists, func, insert, select, update
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.engine import Connection
 
 from aggregator.config import Settings
 from aggregator.credentials import redacted, redacted_text
 from aggregator.store.dialect import insert_new
-from aggregator.store.tables import FEED
-from aggregator.types import Feed, FeedHealth, FeedId, FeedState, Move, PollHints
+from aggregator.store.tables import ENTRY, FEED
+from aggregator.types import Feed, FeedHealth, FeedId, FeedState, FeedStatus, Move, PollHints
 
 IMPORTED = "import:"
 """What the URLs of feeds begin with that stand for imported entries, one for each source."""
@@ -140,6 +140,30 @@ def listed_feeds(db: Connection) -> list[FeedState]:
     """All listed feeds, the next due first."""
     every = select(FEED).where(FEED.c.listed & ~_is_twin()).order_by(FEED.c.next_poll_at, FEED.c.id)
     return [_state(row) for row in db.execute(every)]
+
+
+def feed_statuses(db: Connection) -> list[FeedStatus]:
+    """Every listed feed as `v1_feed` shows it, by category and title."""
+    entries = select(func.count()).where(ENTRY.c.feed_id == FEED.c.id).scalar_subquery()
+    query = select(FEED, entries.label("entries"), _is_twin().label("is_twin")).where(FEED.c.listed)
+    return [
+        FeedStatus(
+            url=row.public_url,
+            title=row.title,
+            category=row.category,
+            state=row.health,
+            last_polled_at=row.last_polled_at,
+            last_success_at=row.last_success_at,
+            next_poll_at=row.next_poll_at,
+            failures=row.failures,
+            problem=row.problem,
+            entries=row.entries,
+            moved_to=row.address or row.moved_to,
+            has_moved=bool(row.address),
+            twin=row.address if row.is_twin else "",
+        )
+        for row in db.execute(query.order_by(FEED.c.category, FEED.c.title, FEED.c.id))
+    ]
 
 
 def claim_feed(db: Connection, state: FeedState, now: datetime, settings: Settings) -> bool:

@@ -1,0 +1,87 @@
+"""The commands about feeds: feeds list, and feeds check."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from aggregator.cli.polling import cluster_once, poll_once
+from aggregator.cli.screen import age, print_json, print_table
+from aggregator.config import Settings
+from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.lists import read_list
+from aggregator.publish import feed_advice, feed_json
+from aggregator.store import Store, open_store
+from aggregator.store.dialect import hold_role
+from aggregator.store.feeds import feed_statuses, sync_feeds
+from aggregator.types import FeedStatus
+
+TO_DO = 1
+"""Exit status of a check that found something to do."""
+
+
+def list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Every listed feed with its state, as a table or JSON; nothing is fetched."""
+    store = open_store(settings.database)
+    try:
+        with store.read() as db:
+            feeds = feed_statuses(db)
+    finally:
+        store.close()
+    if arguments.json:
+        print_json([feed_json(feed, feed_advice(feed)) for feed in feeds])
+    elif feeds:
+        now = utc_now()
+        rows = [
+            (feed.title or feed.url, feed.state, feed.entries, age(feed.last_success_at, now), feed.problem)
+            for feed in feeds
+        ]
+        print_table(("feed", "state", "entries#", "read#", "problem"), rows)
+    else:
+        sys.stdout.write("No feeds yet: `poll` reads the list.\n")
+    return 0
+
+
+def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Polls every feed that may be asked, then says what a person should do; exit status 1 if there is anything."""
+    listed = read_list(settings)
+    store = open_store(settings.database)
+    try:
+        _poll(store, settings)
+        with store.read() as db:
+            feeds = feed_statuses(db)
+    finally:
+        store.close()
+    found = [(feed, advice) for feed in feeds if (advice := feed_advice(feed))]
+    if arguments.json:
+        print_json(
+            {
+                "feeds": len(feeds),
+                "list": list(listed.warnings),
+                "to_do": [feed_json(feed, advice) for feed, advice in found],
+            }
+        )
+    else:
+        _print_advice(settings, listed.warnings, found, len(feeds))
+    return TO_DO if found or listed.warnings else 0
+
+
+def _poll(store: Store, settings: Settings) -> None:
+    with hold_role(store.engine, "poll") as held:
+        if not held:
+            sys.stderr.write("aggregator: another process polls for this database: this is what it found\n")
+            return
+        with store.write() as db:
+            sync_feeds(db, read_list(settings).feeds, settings, utc_now())
+        poll_once(store, settings, every=True)
+        cluster_once(store, settings)
+
+
+def _print_advice(
+    settings: Settings, warnings: tuple[str, ...], found: list[tuple[FeedStatus, str]], count: int
+) -> None:
+    for warning in warnings:
+        sys.stdout.write(f"{settings.opml}: {warning}\n")
+    if found:
+        print_table(("feed", "address", "to do"), [(feed.title, feed.url, advice) for feed, advice in found])
+    sys.stdout.write(f"{count} feeds, {len(found)} with something to do.\n")
