@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from aggregator.config import Settings, load_settings
 from aggregator.fetch import HostQueue, registrable_domain
-from aggregator.fetch.hosts import Turns
+from aggregator.fetch.hosts import LARGE_BODIES, OCCUPIED, Turns
 from aggregator.types import FeedId, FeedState
 from tests.states import new_state
 
@@ -227,3 +227,55 @@ def test_a_hundred_thousand_feeds_take_no_time() -> None:
         left -= 1
     assert now == 4.0
     assert time.process_time() - begun < 10
+
+
+# ---- what a feed under way may ask for -------------------------------------------------------------
+
+
+def test_a_redirect_waits_for_a_place_at_the_host_it_leads_to() -> None:
+    turns = Turns(1, 5.0)
+    here, there, late = feed(1, "here.example"), feed(2, "there.example"), feed(3, "there.example")
+    turns.add([here, there, late], 100.0)
+    assert [turns.take(100.0), turns.take(100.0)] == [here, there]
+    assert turns.go_on(here, "http://there.example/x", 101.0) == OCCUPIED
+    turns.done(there, 102.0)
+    assert turns.go_on(here, "http://there.example/x", 102.0) == 3.0
+    assert turns.go_on(here, "http://there.example/x", 105.0) is None
+    assert turns.take(110.0) is None
+    turns.done(here, 111.0)
+    assert turns.take(111.0) == late
+
+
+def test_a_redirect_frees_the_place_it_came_from() -> None:
+    turns = Turns(1, 0.0)
+    first, second = feed(1, "here.example"), feed(2, "here.example")
+    turns.add([first, second], 100.0)
+    assert turns.take(100.0) == first
+    assert turns.take(100.0) is None
+    assert turns.go_on(first, "http://there.example/x", 100.0) is None
+    assert turns.take(100.0) == second
+
+
+def test_a_redirect_within_a_domain_keeps_its_place() -> None:
+    turns = Turns(1, 9.0)
+    first = feed(1, "a.here.example")
+    turns.add([first], 100.0)
+    turns.take(100.0)
+    assert turns.go_on(first, "http://b.here.example/x", 100.0) is None
+
+
+def test_few_feeds_hold_a_large_body_at_once() -> None:
+    feeds = [feed(number, f"h{number}.example") for number in range(LARGE_BODIES + 1)]
+    queue = HostQueue(feeds, settings(1, 0))
+    taken = [queue.take() for _ in feeds]
+    *first, last = [state for state in taken if state]
+    for state in first:
+        queue.hold_large(state)
+        queue.hold_large(state)  # the same feed again costs nothing
+    holding = threading.Thread(target=queue.hold_large, args=(last,))
+    holding.start()
+    holding.join(0.05)
+    assert holding.is_alive()
+    queue.done(first[0])
+    holding.join(5)
+    assert not holding.is_alive()

@@ -22,12 +22,11 @@ from tests.program import Contents, command, contents, environment, query, run
 TIGHT = 900_000
 """Bytes: enough for an empty database, too few for what the demo's feeds bring."""
 
-LIMITED = [
-    sys.executable,
-    "-c",
+LIMIT = (
     "import os, resource as r, sys; "
-    f"r.setrlimit(r.RLIMIT_FSIZE, ({TIGHT}, r.getrlimit(r.RLIMIT_FSIZE)[1])); os.execv(sys.argv[1], sys.argv[1:])",
-]
+    f"r.setrlimit(r.RLIMIT_FSIZE, ({TIGHT}, r.getrlimit(r.RLIMIT_FSIZE)[1])); os.execv(sys.argv[1], sys.argv[1:])"
+)
+LIMITED = [sys.executable, "-c", LIMIT]
 """What stands before a command that may write no file of more than TIGHT bytes, until the limit is lifted."""
 
 PATIENCE = 60.0
