@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
@@ -19,6 +20,8 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        # SQLite has one writer at a time, and lets the others sleep and try again: threads of one process need not.
+        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -30,6 +33,7 @@ class Store:
     def write(self) -> Iterator[Connection]:
         """A transaction that may write: all of it is kept, or nothing. Raises StoreError if the database fails."""
         with (
+            self._turn,
             refusals_told(self.engine.url),
             self.engine.connect().execution_options(writes=True) as connection,
             connection.begin(),

@@ -29,6 +29,10 @@ BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
 BUSY_SECONDS = 60
 """How long a writer waits for another process's transaction on SQLite: far longer than any of ours takes."""
 
+KEPT_CONNECTIONS = 4
+MOST_CONNECTIONS = 80
+"""To an SQLite database: all threads can read at once, but few connections stay, each with up to 8 MB of pages."""
+
 
 class StoreError(Exception):
     """The database can't be used; the text says what, where and what to do."""
@@ -106,7 +110,13 @@ def _open_sqlite(url: URL) -> Engine:
         raise StoreError(
             f"{_place(url)}: the folder {path.parent} does not exist: create it or choose another"
         )
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS}, pool_size=40)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": BUSY_SECONDS},
+        pool_size=KEPT_CONNECTIONS,
+        max_overflow=MOST_CONNECTIONS - KEPT_CONNECTIONS,
+        pool_use_lifo=True,
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -118,7 +128,7 @@ def _open_sqlite(url: URL) -> Engine:
         # lose the last ones, whole: the database stays consistent.
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA cache_size=-16000")
+        cursor.execute("PRAGMA cache_size=-8000")
         cursor.close()
 
     @event.listens_for(engine, "begin")
