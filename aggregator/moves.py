@@ -19,6 +19,10 @@ LOST_AFTER = 3
 """Failed polls in a row at the new address after which the feed is asked for at its own URL again."""
 
 
+LONGEST = 2000
+"""Characters of an address that a feed can move to; databases can't index much longer ones."""
+
+
 def after_answer(state: FeedState, moved_to: str, now: datetime) -> FeedState:
     """The state after a poll that found a real feed, to which permanent redirects led by `moved_to` ("" = none).
 
@@ -26,7 +30,7 @@ def after_answer(state: FeedState, moved_to: str, now: datetime) -> FeedState:
     host. RFC 9110 15.4.2 lets a client take the first 301 for good; too many of them are mistakes.
     """
     move = state.move
-    if not moved_to:
+    if not moved_to or len(moved_to) > LONGEST:
         return replace(state, move=Move("", 0, None, move.address))
     if moved_to == state.url:
         return replace(state, move=NOT_MOVED)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from hashlib import blake2b
 from typing import NewType
 
 FeedId = NewType("FeedId", int)
@@ -292,7 +293,8 @@ class Entry:
     @property
     def second_identity(self) -> str:
         """What makes it the same item where its identity belongs to another item already (a guid used twice)."""
-        return f"{self.identity}\n{self.canonical_url or self.title}"
+        other = (self.canonical_url or self.title).encode()
+        return f"{self.identity}\n{blake2b(other, digest_size=12).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)

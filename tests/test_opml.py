@@ -428,3 +428,9 @@ def test_the_default_list_is_whole_and_sorted_into_categories() -> None:
     assert all(feed.title and feed.category and feed.site_url for feed in found.feeds)
     assert len({feed.url for feed in found.feeds}) == len(found.feeds)
     assert all(feed.url.startswith("https://") for feed in found.feeds)
+
+
+def test_an_address_too_long_to_be_kept_is_left_out_with_a_warning() -> None:
+    listed = read_opml(opml(f'<outline text="Long" xmlUrl="http://paper.example/{"x" * 2000}"/>'))
+    assert listed.feeds == ()
+    assert "longer than 2,000 bytes" in listed.warnings[0]

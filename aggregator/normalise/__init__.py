@@ -21,6 +21,10 @@ __all__ = ["canonical_url", "normalise"]
 MOST_ENTRIES = 5000
 """Entries taken of one document, the first ones; the longest real archives in one feed have about 3,000."""
 
+LONGEST_IDENTITY = 500
+"""Bytes of a guid that is its own identity, so that an index takes it (see url.LONGEST_CANONICAL); of real ones the
+longest have 158."""
+
 
 def normalise(feed: ParsedFeed, url: str, now: datetime) -> NormalisedFeed:
     """The feed with clean entries, in document order, each identity once. `url`: where the feed came from."""
@@ -46,11 +50,15 @@ def normalise(feed: ParsedFeed, url: str, now: datetime) -> NormalisedFeed:
 def _identity(entry: Entry, worthless_guids: set[str], worthless_links: set[str]) -> str:
     """What makes it the same item at the next poll: its guid, else its address, else what it says."""
     if entry.guid and entry.guid not in worthless_guids:
-        return f"g:{entry.guid}"
+        return f"g:{entry.guid if len(entry.guid.encode()) <= LONGEST_IDENTITY else _hashed(entry.guid)}"
     if entry.canonical_url and entry.canonical_url not in worthless_links:
         return f"l:{entry.canonical_url}"
-    said = f"{entry.title}\x00{entry.text}" if entry.title or entry.text else entry.canonical_url
-    return f"h:{xxhash.xxh3_128_hexdigest(said.encode())}"
+    said = f"{entry.title}\x00{entry.text}" if entry.title or entry.text else entry.url
+    return f"h:{_hashed(said)}"
+
+
+def _hashed(text: str) -> str:
+    return xxhash.xxh3_128_hexdigest(text.encode())
 
 
 def _worthless_guids(entries: Sequence[Entry], home: str) -> set[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import html
 import re
+from contextlib import suppress
 from functools import lru_cache
+from typing import Literal
 
 import nh3
 from selectolax.lexbor import LexborHTMLParser
@@ -44,6 +46,9 @@ ATTRIBUTES = {
     "th": {"colspan", "rowspan"},
 }
 SCHEMES = {"http", "https", "mailto"}
+
+LONGEST_BASE = 500
+"""Characters of the address against which relative links are made absolute: each of them grows by it."""
 
 PIXEL = re.compile(r'<img\b(?=[^>]*\bwidth="[01](?:px)?")(?=[^>]*\bheight="[01](?:px)?")[^>]*>')
 """An image of at most one pixel, as nh3 writes it: a counter of readers."""
@@ -93,13 +98,22 @@ def sanitise(markup: str, base: str) -> str:
 @lru_cache(maxsize=64)
 def _cleaner(base: str) -> nh3.Cleaner:
     """Building one takes a third of the time that cleaning an article takes; a feed has one base, or few."""
+    absolute = absolute_url(base, "")
+    if 0 < len(absolute) <= LONGEST_BASE:
+        # The rules of the URL standard are stricter on hosts and ports than those that made it absolute.
+        with suppress(ValueError):
+            return _cleaner_of_relative(("rewrite_with_base", absolute))
+    return _cleaner_of_relative("deny")
+
+
+def _cleaner_of_relative(links: Literal["deny"] | tuple[Literal["rewrite_with_base"], str]) -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=TAGS,
         clean_content_tags=EMPTIED,
         attributes=ATTRIBUTES,
         url_schemes=SCHEMES,
         link_rel="nofollow noopener noreferrer",
-        url_relative=("rewrite_with_base", base) if absolute_url(base, "") else "deny",
+        url_relative=links,
     )
 
 

@@ -8,6 +8,11 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from aggregator.normalise.characters import harmless
 
 LONGEST_URL = 4000
+"""Characters of a link, and of a base: each relative link of a feed grows by its base."""
+
+LONGEST_CANONICAL = 1500
+"""Bytes of an address that can be looked up: an index of PostgreSQL takes 2,700 for a key, part of it another's."""
+
 TRACKING = re.compile(
     r"^(?:utm_.*|at_(?:medium|campaign|custom\d*|link.*|format|ptr_name|bbc_team)|fbclid|gclid|dclid"
     r"|gbraid|wbraid|msclkid|twclid|yclid|igshid|mc_[ce]id|_hs(?:enc|mi)|xtor|xts|cmp|cmpid"
@@ -29,7 +34,7 @@ ROUTE = re.compile(r"^(?:!|/|[^=&]*[/?])")
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
-WRAPPED = re.compile(r"[\r\n]+[ \t]*|[ \t]*[\r\n]+|\t+")
+WRAPPED = re.compile(r"[\r\n\u2028\u2029]+[ \t]*|(?<![ \t])[ \t]*[\r\n\u2028\u2029]+|\t+")
 """Where a program wrapped a line in the middle of an address."""
 
 ESCAPE = re.compile(r"%[0-9a-f]{2}", re.IGNORECASE)
@@ -44,7 +49,7 @@ def absolute_url(link: str, base: str) -> str:
     if not text:
         return ""
     try:
-        url = urljoin(base, text)
+        url = urljoin(base if len(base) <= LONGEST_URL else "", text)
         parts = urlsplit(url)
         usable = parts.scheme.lower() in DEFAULT_PORTS and bool(parts.hostname)
     except ValueError:
@@ -53,8 +58,9 @@ def absolute_url(link: str, base: str) -> str:
 
 
 def canonical_url(url: str, *, keep_fragment: bool = False) -> str:
-    """The one address of a page, "" for "": https, host in lower case and ASCII, no default port, no tracking.
+    """The one address of a page: https, host in lower case and ASCII, no default port, no tracking.
 
+    "" for "" and for what is longer than LONGEST_CANONICAL: a cut address would be another page's.
     Parameters that stay keep their order. The fragment goes unless it is a route or `keep_fragment` is set.
     Idempotent; does not fetch anything, so pages that redirect keep their addresses.
     """
@@ -72,7 +78,8 @@ def canonical_url(url: str, *, keep_fragment: bool = False) -> str:
         place = f"{place}:{port}"
     # http and https name one page; a server on a port of its own need not speak both.
     scheme = "https" if ":" not in place.rsplit("]", 1)[-1] else parts.scheme.lower()
-    return SplitResult(scheme, place, _escaped(parts.path) or "/", _escaped(query), fragment).geturl()
+    canonical = SplitResult(scheme, place, _escaped(parts.path) or "/", _escaped(query), fragment).geturl()
+    return canonical if len(canonical.encode(errors="replace")) <= LONGEST_CANONICAL else ""
 
 
 def _escaped(part: str) -> str:

@@ -64,7 +64,7 @@ def parse_date(text: str) -> datetime | None:
     is overlooked. Names of months and days: English, German, French, Italian, Spanish, Portuguese.
     Digits alone are Unix seconds (10) or milliseconds (13). Over 100 characters: None.
     """
-    if len(text) > MAX_LENGTH:
+    if not text or len(text) > MAX_LENGTH:
         return None
     try:
         return _read(_COMMENT.sub(" ", text))

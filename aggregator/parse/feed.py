@@ -47,7 +47,7 @@ def parse_feed(fetched: Fetched) -> ParsedFeed | Failed:
         return parse_json(text, base)
     document = mend(text)
     parsed = _read(document.text.encode(), "application/xml; charset=utf-8")
-    if document.is_cut or not _entries(parsed):
+    if (document.is_cut or not _entries(parsed)) and not document.had_excess:
         parsed = max(parsed, _read(fetched.body, fetched.content_type), key=lambda each: len(_entries(each)))
     version = str(parsed.get("version") or "")
     if document.root in PAGE_ROOTS and not version:

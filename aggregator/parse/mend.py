@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from html.entities import html5
 from xml.parsers import expat
 
+from aggregator.parse.excess import without_excess
+
 # A declared entity stands for a character or a name. Longer ones only serve to blow the document up: the
 # shortest reference, "&a;", must not grow more than about tenfold.
 MAX_ENTITY = 32
@@ -96,11 +98,15 @@ _CONTAINERS = frozenset({"rss", "rdf", "channel", "feed", "item", "entry"})
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """An XML document without DOCTYPE. `is_cut`: its end was missing; `root`: the outermost element's name."""
+    """An XML document without DOCTYPE. `root`: the outermost element's name; `is_cut`: its end was missing.
+
+    `had_excess`: something was taken out that would take a parser very long (see excess).
+    """
 
     text: str
     root: str
     is_cut: bool
+    had_excess: bool
 
 
 def clean(text: str) -> str:
@@ -158,7 +164,9 @@ def mend(text: str) -> Mended:
     Leading junk, DOCTYPE and characters that XML forbids always go. Only if the rest is not well-formed:
     bare ampersands and undefined entities, undeclared prefixes, junk behind the end, a missing end.
     """
-    text = _NUMERIC_REFERENCE.sub(_checked_reference, clean(_without_junk(text)))
+    given = _NUMERIC_REFERENCE.sub(_checked_reference, clean(_without_junk(text)))
+    text = without_excess(given)
+    had_excess = text != given
     text, entities = _without_prolog(text)
     error = _error(text)
     if error is not None or entities:
@@ -175,7 +183,7 @@ def mend(text: str) -> Mended:
         text = closed if closed is not None else text
     first = _FIRST_TAG.match(text)
     root = first.group()[1:].rpartition(":")[2].lower() if first else ""
-    return Mended(text=text, root=root, is_cut=is_cut)
+    return Mended(text=text, root=root, is_cut=is_cut, had_excess=had_excess)
 
 
 def _without_junk(text: str) -> str:

@@ -11,6 +11,9 @@ from urllib.parse import urljoin, urlsplit
 from aggregator.parse.mend import clean
 from aggregator.types import ParsedEntry
 
+# Characters of an address: a base is part of every relative address below it, so that a long one multiplies.
+LONGEST_ADDRESS = 8000
+
 _TAG = re.compile(r"<[^<>]*>")
 _HTTP = re.compile(r"https?://[^\s]", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
@@ -81,9 +84,9 @@ def is_http(url: str) -> bool:
 
 
 def join(base: str, reference: str) -> str:
-    """The reference made absolute, "" if it can't be a web address."""
-    reference = "".join(reference.split("\n")).strip()
-    if not reference:
+    """The reference made absolute, "" if it can't be a web address or is longer than any."""
+    reference = "".join(line.strip() for line in reference.split("\n"))
+    if not reference or len(reference) > LONGEST_ADDRESS:
         return ""
     try:
         absolute = urljoin(base, reference)
