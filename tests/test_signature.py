@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from datasketch import MinHash
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aggregator.cluster.signature import (
     BANDS,
@@ -20,6 +22,8 @@ from aggregator.cluster.signature import (
     _shingles,
     band_keys,
     event_keys,
+    minhashes,
+    shared_words,
     sign,
 )
 from aggregator.types import Entry, Signature
@@ -59,10 +63,25 @@ def test_the_minhash_is_bit_for_bit_that_of_datasketch() -> None:
     signed = entry("Veldmark lights its lamp again", TEXT)
     title, lead, _ = _read(signed)
     expected = MinHash(num_perm=PERMUTATIONS, seed=SEED, scheme="affine32", hashfunc=int.from_bytes)
-    for shingle in _shingles(title, lead):
-        expected.update(shingle)
+    for shingle in _shingles(title, lead).tolist():
+        expected.update(shingle.to_bytes(4, "big"))
     found = np.frombuffer(sign([signed])[0].minhash, dtype="<u4")
     assert (found == expected.hashvalues).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 2**32 - 1)), max_size=120))
+def test_any_sets_of_numbers_get_the_minhash_of_datasketch(sets: list[list[int]]) -> None:
+    found = list(minhashes([np.array(numbers, dtype=np.uint32) for numbers in sets]))
+    for numbers, values in zip(sets, found, strict=True):
+        expected = MinHash(num_perm=PERMUTATIONS, seed=SEED, scheme="affine32", hashfunc=int.from_bytes)
+        expected.update_batch([number.to_bytes(4, "big") for number in numbers])
+        assert (values == expected.hashvalues).all()
+
+
+def test_shared_words_are_estimated_from_signatures() -> None:
+    one, other = _one("Lamp lit", TEXT), _one("Bees are back", "They swarm over the old mill in the valley.")
+    assert shared_words(one, one) == 1
+    assert shared_words(one, other) < 0.1
 
 
 def test_a_signature_does_not_depend_on_the_entries_beside_it() -> None:

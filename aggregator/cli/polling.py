@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 
+from aggregator.cli.lean import return_memory
 from aggregator.cli.screen import print_json, print_table, progress_bar
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
@@ -26,6 +27,7 @@ GROUPED_ELSEWHERE = "The entries will be grouped by the process that groups for 
 
 def serve(settings: Settings, arguments: argparse.Namespace) -> int:
     """Runs the daemon until a signal ends it."""
+    return_memory()
     from aggregator.daemon import DaemonError, Roles  # noqa: PLC0415 (the scheduler is not needed for one pass)
     from aggregator.daemon import serve as run_daemon  # noqa: PLC0415
 
@@ -39,6 +41,7 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def poll(settings: Settings, arguments: argparse.Namespace) -> int:
     """One pass over the feeds that are due (or all), clustering included; a summary on standard output."""
+    return_memory()
     feeds = read_list(settings)
     for warning in feeds.warnings:
         sys.stderr.write(f"aggregator: {settings.opml}: {warning}\n")

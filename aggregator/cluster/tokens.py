@@ -66,7 +66,7 @@ def tokenise(text: str, lang: str, most: int) -> list[Token]:
     return found[:most]
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=30_000)
 def _token(raw: str, lang: str, is_number: bool) -> Token | None:  # noqa: FBT001 (a cache key)
     """The token of one word as it stands in the text; the commonest words make most of every text."""
     if is_number:

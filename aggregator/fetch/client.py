@@ -31,7 +31,7 @@ from aggregator.fetch.exchange import (
     without_answer,
 )
 from aggregator.fetch.headers import Fields, freshness, retry_after
-from aggregator.fetch.limits import LARGE_BYTES, MOST_PIECES, Deadline, FetchError, Limits
+from aggregator.fetch.limits import LARGE_BYTES, LARGE_SECONDS, MOST_PIECES, Deadline, FetchError, Limits
 from aggregator.fetch.urls import Target
 from aggregator.fetch.wire import GuardedTransport, Resolve
 from aggregator.types import FailureKind, FeedState, Fetched, FetchResult, NotModified
@@ -177,6 +177,7 @@ class Fetcher:
         def grow() -> None:
             with deadline.stopped():
                 question.permits.hold_large(question.state)
+            deadline.shorten(LARGE_SECONDS)
 
         raw = self._raw_body(answer, grow)
         codings = answer.fields.joined("content-encoding")

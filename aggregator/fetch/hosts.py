@@ -165,7 +165,7 @@ class Turns:
         return self._names[host]
 
 
-LARGE_BODIES = 2
+LARGE_BODIES = 1
 """Feeds that may hold a body of more than LARGE_BYTES (see limits) at once, from its first megabyte until it is
 saved: a body costs up to eight times its size between here and the parsing process."""
 

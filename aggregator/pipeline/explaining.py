@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.score import SAME_EVENT, Comparison, compare, prepare
+from aggregator.cluster.signature import shared_words
 from aggregator.config import Settings
 from aggregator.store.events import entries_of, events_of, links_of, members, signed_entries
 from aggregator.types import EntryId, EventId, Link, Member
@@ -98,7 +99,10 @@ def explain_pair(db: Connection, entry: EntryId, other: EntryId, settings: Setti
         is_copy=comparison.is_copy,
         reason=comparison.reason,
         hours_apart=round(apart.total_seconds() / 3600, 1),
-        features=comparison.features,
+        features={
+            **comparison.features,
+            "shared words and pairs of words": shared_words(signed[entry].signature, signed[other].signature),
+        },
     )
 
 

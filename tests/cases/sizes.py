@@ -151,6 +151,18 @@ def dripping_body(stage: Stage) -> None:
 
 
 @case(8)
+def large_and_dripping(stage: Stage) -> None:
+    """Nor does a large body that comes quickly at first: others wait for it."""
+
+    def slowly() -> Iterator[bytes]:
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b" " * 2_000_000
+        yield from stage.server.drip(b"<")
+
+    stage.serve(slowly())
+    _within(stage, 10)
+
+
+@case(8)
 def dripping_redirects(stage: Stage) -> None:
     """Nor do slow redirects: all hops share one deadline."""
     for number in range(6):
