@@ -6,7 +6,7 @@ The house has five floors; a room imports lower floors only (tests/test_architec
        demo/                                   sample feeds of our own, served on loopback
     3  pipeline/                               the two flows in order, the only place where rooms meet
     2  fetch/                                  FeedStates -> FetchResults            home of httpx
-       workers.py                              parse and normalise in killable processes
+       workers/                                parse and normalise in killable processes
        store/                                  tables, migrations, reads and writes  home of sqlmodel, alembic
     1  opml/                                   OPML bytes -> FeedList                home of listparser
        schedule.py  moves.py                   FeedState + outcome + now -> FeedState

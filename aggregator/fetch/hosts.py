@@ -166,8 +166,8 @@ class Turns:
 
 
 LARGE_BODIES = 1
-"""Feeds that may hold a body of more than LARGE_BYTES (see limits) at once, from its first megabyte until it is
-saved: a body costs up to eight times its size between here and the parsing process."""
+"""Feeds that may hold a body of more than LARGE_BYTES (see limits) at once, from its first half megabyte until it
+is saved: a body costs up to eight times its size between here and the parsing process."""
 
 
 class HostQueue:

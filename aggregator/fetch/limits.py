@@ -15,21 +15,21 @@ class Limits:
     """The largest body on the wire and after inflating, in bytes, and the longest chain of redirects.
 
     Real feeds stay under 5 MB and shrink to a fifth in gzip. Between here and the parsing process a body takes ten
-    times its length or more: 10 MB is what leaves the whole program under 400 MB. Five redirects was the limit of
+    times its length or more: 8 MB is what leaves the whole program under 400 MB. Five redirects was the limit of
     RFC 2068 section 10.3; feeds that moved need two or three.
     """
 
-    wire_bytes: int = 10_000_000
-    decoded_bytes: int = 10_000_000
+    wire_bytes: int = 8_000_000
+    decoded_bytes: int = 8_000_000
     redirects: int = 5
 
 
-LARGE_BYTES = 1_000_000
-"""A body beyond it is large: one feed in fifty. Only a few large ones may be in memory at once."""
+LARGE_BYTES = 500_000
+"""A body beyond it is large: a few feeds in a hundred. Only one such may be in memory at once."""
 
 
 LARGE_SECONDS = 10.0
-"""What a large body gets to come in from its first megabyte on, a megabyte a second: others wait for it."""
+"""What a large body gets to come in from then on, nearly a megabyte a second: others wait for it."""
 
 MOST_PIECES = 100_000
 """Pieces that a body may come in: a hundred bytes each for the largest. Each costs the same time, however small."""

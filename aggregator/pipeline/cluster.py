@@ -29,7 +29,7 @@ LEAST_EQUAL = 6
 .05. On neus_sparse and uci_part a third and a twentieth of the candidates fall away, and of the pairs that are at
 least related .5 and .9 %; of the pairs above the threshold none and 2 in 10,000."""
 
-MOST_PREPARED = 4_000
+MOST_PREPARED = 2_000
 """Prepared entries kept between batches, about 9.5 kB each."""
 
 

@@ -29,9 +29,9 @@ BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
 BUSY_SECONDS = 60
 """How long a writer waits for another process's transaction on SQLite: far longer than any of ours takes."""
 
-KEPT_CONNECTIONS = 4
+KEPT_CONNECTIONS = 2
 MOST_CONNECTIONS = 80
-"""To an SQLite database: all threads can read at once, but few connections stay, each with up to 8 MB of pages."""
+"""To an SQLite database: all threads can read at once, but few connections stay, each with up to 4 MB of pages."""
 
 
 class StoreError(Exception):
@@ -128,7 +128,7 @@ def _open_sqlite(url: URL) -> Engine:
         # lose the last ones, whole: the database stays consistent.
         cursor.execute("PRAGMA synchronous=NORMAL")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA cache_size=-8000")
+        cursor.execute("PRAGMA cache_size=-4000")
         cursor.close()
 
     @event.listens_for(engine, "begin")

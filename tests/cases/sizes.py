@@ -155,7 +155,7 @@ def large_and_dripping(stage: Stage) -> None:
     """Nor does a large body that comes quickly at first: others wait for it."""
 
     def slowly() -> Iterator[bytes]:
-        yield b"HTTP/1.1 200 OK\r\nContent-Length: 9000000\r\n\r\n" + b" " * 2_000_000
+        yield b"HTTP/1.1 200 OK\r\nContent-Length: 7900000\r\n\r\n" + b" " * 2_000_000
         yield from stage.server.drip(b"<")
 
     stage.serve(slowly())

