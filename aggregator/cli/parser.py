@@ -9,6 +9,7 @@ from typing import Any
 from aggregator.config import PREFIX, Settings
 
 MOST_SHOWN = 1_000_000
+MOST_ORDERS = 1000
 
 Run = Callable[[Settings, argparse.Namespace], int]
 
@@ -47,6 +48,18 @@ def build_parser() -> argparse.ArgumentParser:
     bring = command("import", _import, "Import entries from JSON Lines, then group them.", " FILE")
     bring.add_argument("file", help='a file, gzipped or not; "-" is standard input')
     bring.add_argument("--json", action="store_true", help="the summary as JSON")
+    measure = command(
+        "evaluate",
+        _evaluate,
+        "Group labelled entries in a scratch database, compare with the labels.",
+        " FILE LABELS",
+    )
+    measure.add_argument("file", help='entries as for import; "-" is standard input')
+    measure.add_argument("labels", help="lines of id, tab, event")
+    measure.add_argument(
+        "--orders", type=_count, default=0, help="also all at once, and in so many random orders (default 0)"
+    )
+    measure.add_argument("--json", action="store_true", help="as JSON")
     events = command("events", _events, "List events, those that grew last first.", " [WORD ...]")
     events.add_argument("words", nargs="*", help="only events one of whose entries has all these words")
     events.add_argument("--limit", type=_positive, default=30, help="at most so many (default 30)")
@@ -106,6 +119,12 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text[:20]) > MOST_ORDERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {MOST_ORDERS}")
+    return int(text)
+
+
 def _row_id(text: str) -> int:
     if not text.isdecimal() or int(text[:20]) >= 1 << 63:
         raise argparse.ArgumentTypeError(f"{text!r} is no id: ids are numbers such as `events` shows")
@@ -131,6 +150,12 @@ def _import(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.bringing import bring  # noqa: PLC0415
 
     return bring(settings, arguments)
+
+
+def _evaluate(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.evaluating import evaluate_file  # noqa: PLC0415
+
+    return evaluate_file(settings, arguments)
 
 
 def _events(settings: Settings, arguments: argparse.Namespace) -> int:
