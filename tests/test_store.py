@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -202,3 +203,26 @@ def test_tidying_an_open_database_does_no_harm(tmp_path: Path) -> None:
     with store.read() as db:
         assert listed_feeds(db) == []
     store.close()
+
+
+def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    engine = open_engine(_url(tmp_path))
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "aggregator/store/migrations"))
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO feed (url, listed, health, interval, failures) VALUES "
+            "('http://me:hidden@paper.example/rss', 1, 'ok', 1800, 0), ('import:me@home', 0, 'ok', 0, 0)"
+        )
+    engine.dispose()
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        sync_feeds(db, [Feed("http://me:hidden@paper.example/rss", "Paper", "", "")], SETTINGS, NOW)
+        assert [state.url for state in listed_feeds(db)] == ["http://me:hidden@paper.example/rss"]
+    store.close()
+    assert query(tmp_path / "news.db", "SELECT url FROM v1_feed ORDER BY url") == [
+        ("http://paper.example/rss",),
+        ("import:me@home",),
+    ]

@@ -111,7 +111,7 @@ def _with_own_identities(entries: Sequence[Entry], by_name: dict[str, KnownEntry
 def _is_another_story(entry: Entry, item: KnownEntry) -> bool:
     """Whether address, date and title are all others: an edit leaves one of them alone."""
     return (
-        entry.canonical_url != item.canonical_url
+        (entry.canonical_url != item.canonical_url or not entry.canonical_url)
         and (entry.date_guessed or entry.published_at != item.published_at)
         and _likeness(entry.title, item.title) < ALIKE
     )

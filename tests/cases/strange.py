@@ -57,6 +57,25 @@ def guids_that_are_positions(stage: Stage) -> None:
 
 
 @case(10)
+def positions_without_addresses(stage: Stage) -> None:
+    """Nor does one in a feed whose items have no address, when title and date are others too."""
+
+    def bare(number: int, guid: str) -> str:
+        title, text = STORIES[number]
+        date = f"<pubDate>{stamp(number)}</pubDate>"
+        name = f"<guid isPermaLink='false'>{guid}</guid><title>{title}</title>"
+        return f"<item>{name}<description>{text}</description>{date}</item>"
+
+    documents = (
+        rss(bare(0, "1"), bare(1, "2")),
+        rss(bare(2, "1"), bare(0, "2")),
+        rss(bare(2, "1"), bare(0, "2")) + b" ",
+    )
+    assert _played(stage, *documents) == [2, 1, 0]
+    assert len(stage.titles) == 3
+
+
+@case(10)
 def one_guid_for_all(stage: Stage) -> None:
     """Items that all have one guid are told apart by their addresses."""
     assert _played(stage, rss(*(story(number, guid="same") for number in range(3)))) == [3]
