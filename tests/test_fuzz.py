@@ -99,6 +99,7 @@ MARKUP = st.lists(st.sampled_from([scrap.decode() for scrap in SCRAPS]) | st.tex
 
 @given(ANY, ANY, MARKUP, MARKUP, ANY, st.booleans())
 @example("", "https://a.example:99999/", "<a href='x'>y</a>", "", "", True)
+@example("", "", "", "", "0\r0", False)  # a guid with a carriage return
 def test_any_strings_in_an_item_leave_it_clean(  # noqa: PLR0917  (drawn, not called)
     link: str,
     base: str,

@@ -45,7 +45,7 @@ def clean_entry(item: ParsedEntry, feed: ParsedFeed, feed_url: str, now: datetim
     canonical = canonical_url(url)
     return Entry(
         identity="",
-        guid=clean_text(item.guid).strip()[:LONGEST_GUID],
+        guid=clean_text(item.guid).replace("\r", "\n").strip()[:LONGEST_GUID],
         url=url,
         canonical_url=canonical,
         title=title,
