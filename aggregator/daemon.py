@@ -129,10 +129,11 @@ def _tick(store: Store, settings: Settings, queue: HostQueue, workers: PollWorke
 
 
 def _cluster(clusterer: Clusterer, stop: threading.Event) -> None:
-    while not stop.is_set():
-        report = clusterer.settle_batch()
-        if not report.entries:
+    for report in clusterer.work():
+        if stop.is_set():
             return
+        if not (report.entries or report.created or report.grown or report.merged):
+            continue
         log.info(
             "grouped %d entries: %d events new, %d grown, %d merged",
             report.entries,

@@ -49,8 +49,8 @@ class FeedHealth(StrEnum):
 class PollHints:
     """What a feed document says about when to ask for it again.
 
-    `ttl`: seconds between polls (RSS ttl, sy:updatePeriod), None if unstated. `skip_hours` and `skip_days`: hours
-    (0 to 23) and days (0 = Monday) in UTC in which nothing new comes (RSS skipHours, skipDays).
+    `ttl`: seconds between polls (RSS ttl, sy:updatePeriod), None if unstated. `skip_hours` and `skip_days`:
+    hours (0 to 23) and days (0 = Monday) in UTC in which nothing new comes (RSS skipHours, skipDays).
     """
 
     ttl: int | None
@@ -65,9 +65,9 @@ NO_HINTS = PollHints(None, frozenset(), frozenset())
 class Move:
     """What is known of a feed's new address.
 
-    `to` is where permanent redirects led when last polled ("" = none), without credentials; `sightings` counts the
-    polls that say so, at most one a day, the last of them at `seen_at`. `address` is where the feed is asked for
-    since it counts as moved, "" while that is its own URL.
+    `to` is where permanent redirects led when last polled ("" = none), without credentials; `sightings`
+    counts the polls that say so, at most one a day, the last of them at `seen_at`. `address` is where the
+    feed is asked for since it counts as moved, "" while that is its own URL.
     """
 
     to: str
@@ -84,9 +84,10 @@ class FeedState:
     """All that the program remembers of a feed between two polls.
 
     `url` is the one that the operator listed, credentials included. `etag` and `last_modified` are the server's
-    own bytes, decoded as Latin-1 ("" = none). `interval` is the seconds between polls that the feed's own rhythm
-    asks for. `failures` counts failed polls in a row. `retry_at` is the time before which the server asked not to
-    be asked again (Retry-After). `whole_at` is when the whole document was last asked for or sent.
+    own bytes, decoded as Latin-1 ("" = none). `interval` is the seconds between polls that the feed's own
+    rhythm asks for. `failures` counts failed polls in a row. `retry_at` is the time before which the server
+    asked not to be asked again (Retry-After). `whole_at` is when the whole document was last asked for or
+    sent.
     """
 
     id: FeedId
@@ -119,8 +120,8 @@ class FeedState:
 class FeedStatus:
     """A row of `v1_feed`: what people and programs get to see of a listed feed.
 
-    `has_moved`: it is polled at `moved_to` already. `twin`: the address at which another listed feed is polled that
-    this one has moved to, so that this one rests; "" without one.
+    `has_moved`: it is polled at `moved_to` already. `twin`: the address at which another listed feed is
+    polled that this one has moved to, so that this one rests; "" without one.
     """
 
     url: str
@@ -164,8 +165,8 @@ class Fetched:
     """A complete body (content coding removed) with the headers that matter later.
 
     `url` is where the body came from after redirects; `moved_to` the target of the permanent redirects that
-    come first, "" without one. `max_age`: seconds of freshness left (RFC 9111), None if unstated. `is_delta`: the
-    body has only what is new since the validators that were sent (RFC 3229).
+    come first, "" without one. `max_age`: seconds of freshness left (RFC 9111), None if unstated. `is_delta`:
+    the body has only what is new since the validators that were sent (RFC 3229).
     """
 
     url: str
@@ -194,8 +195,8 @@ class NotModified:
 class Failed:
     """An expected failure: `detail` is a plain sentence for the operator.
 
-    `retry_after` and `max_age` are the seconds for which the server asked to be left alone, and for which it called
-    its refusal fresh; None if unstated.
+    `retry_after` and `max_age` are the seconds for which the server asked to be left alone, and for which it
+    called its refusal fresh; None if unstated.
     """
 
     kind: FailureKind
@@ -313,7 +314,7 @@ class NormalisedFeed:
 
 @dataclass(frozen=True, slots=True)
 class KnownEntry:
-    """What the store already holds of an item of this feed; `text` is "" unless it was found by what it says."""
+    """What the store holds of an item of this feed; `text` is "" unless it was found by what it says."""
 
     id: EntryId
     canonical_url: str
@@ -331,7 +332,10 @@ class Signature:
     `title`, `lead`, `body`: token ids in order of appearance, uint32 little-endian; `lead` is the summary and
     the text up to about 60 tokens, `body` the first 64 tokens of the text alone.
     `title_marks`, `lead_marks`: one byte per token: rarity and kind (see cluster.signature).
-    `scheme` names the way all this was computed; signatures of two schemes are never compared.
+    `terms`: its different terms (stems) in rising order, uint32 little-endian, each with a byte in
+    `term_marks`: how often it stands in title, address and lead, and whether it is a number; and one in
+    `term_rarity`, its rarity in eighths (see cluster.signature). `scheme` names the way all this was
+    computed; signatures of two schemes are never compared.
     """
 
     scheme: int
@@ -341,6 +345,9 @@ class Signature:
     lead: bytes
     lead_marks: bytes
     body: bytes
+    terms: bytes
+    term_marks: bytes
+    term_rarity: bytes
     truncated: bool
 
 
@@ -420,6 +427,52 @@ class Link:
     b: EntryId
     score: float
     is_copy: bool
+
+
+class Rule(StrEnum):
+    """What decided where an entry stands."""
+
+    ALONE = "alone"
+    COPY = "copy"
+    AVERAGE = "average"
+    CORRECTED = "corrected"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A candidate as the decision on an entry saw it: its features in the order of cluster.features.FEATURES.
+
+    `veto` is the number of a reason in cluster.judge.VETOES for which the probability is 0 whatever the
+    features say, 0 = none.
+    """
+
+    other: EntryId
+    probability: float
+    is_copy: bool
+    veto: int
+    features: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Why an entry was put where it is, as it was decided `at` that time.
+
+    `among`: the entries around it then, negative while it is to be weighed again. `seen`: the candidates
+    compared; `compared` the most probable of them. `mean` is the mean probability that the entry tells the
+    same event as each other entry of its event, over `size` entries; `threshold` the evidence needed, as a
+    probability. `model` names the weights.
+    """
+
+    entry: EntryId
+    at: datetime
+    among: int
+    seen: int
+    rule: Rule
+    mean: float
+    size: int
+    threshold: float
+    model: str
+    compared: tuple[Compared, ...]
 
 
 class ChangeKind(StrEnum):

@@ -174,6 +174,6 @@ class Stage:
     def group(self) -> int:
         """The number of events, after all that waits is grouped."""
         clusterer = Clusterer(self.store, self.settings, lambda: self.now)
-        while clusterer.settle_batch().entries:
+        for _step in clusterer.work():
             continue
         return len(self.rows("SELECT id FROM v1_event WHERE merged_into IS NULL"))

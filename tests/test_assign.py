@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregator.cluster.assign import partition, reconcile
+from aggregator.cluster.assign import SAME_EVENT, Bonds, partition, reconcile
 from aggregator.types import EntryId, EventId, Link
-
-THRESHOLD = 0.8
 
 
 def _partition(
-    links: list[Link], entries: range, scores: Mapping[tuple[int, int], float] | None = None
+    links: list[Link], entries: range, kept: Iterable[set[int]] = (), bonds: Bonds | None = None
 ) -> set[frozenset[int]]:
-    known = dict(scores or {})
     groups = partition(
-        (EntryId(n) for n in entries),
+        [EntryId(n) for n in entries],
+        [frozenset(EntryId(n) for n in group) for group in kept],
         links,
-        THRESHOLD,
-        lambda a, b: known.get((min(a, b), max(a, b)), 0.0),
-        lambda entry: (entry,),
+        bonds or Bonds(),
     )
     return {frozenset(int(entry) for entry in group) for group in groups}
 
@@ -41,7 +37,7 @@ def test_two_entries_above_the_threshold_are_one_event() -> None:
 
 
 def test_two_entries_below_the_threshold_stay_apart() -> None:
-    assert _partition([_link(1, 2, 0.79)], range(1, 3)) == {frozenset({1}), frozenset({2})}
+    assert _partition([_link(1, 2, SAME_EVENT - 0.01)], range(1, 3)) == {frozenset({1}), frozenset({2})}
 
 
 def test_a_bridge_between_two_stories_does_not_chain_them() -> None:
@@ -49,10 +45,39 @@ def test_a_bridge_between_two_stories_does_not_chain_them() -> None:
     assert _partition(links, range(1, 5)) == {frozenset({1, 2}), frozenset({3, 4})}
 
 
-def test_a_pair_that_never_met_as_candidates_still_counts_in_the_average() -> None:
-    links = [_link(1, 2, 0.9), _link(2, 3, 0.9)]
-    assert _partition(links, range(1, 4), {(1, 3): 0.8}) == {frozenset({1, 2, 3})}
-    assert len(_partition(links, range(1, 4), {(1, 3): 0.1})) == 2
+def test_two_stories_are_joined_late_when_enough_bridges_are_found() -> None:
+    stories = [_link(1, 2, 0.9), _link(3, 4, 0.9)]
+    bridges = [_link(1, 3, 0.5), _link(2, 4, 0.5)]
+    more = [_link(1, 4, 0.5), _link(2, 3, 0.5)]
+    assert len(_partition([*stories, *bridges], range(1, 5))) == 2
+    assert len(_partition([*stories, *bridges, *more], range(1, 5))) == 1
+
+
+def test_the_mean_of_many_pairs_says_more_than_that_of_one() -> None:
+    few = [_link(a, b, 0.4) for a, b in ((1, 11),)]
+    many = [_link(a, b, 0.4) for a in range(1, 7) for b in range(11, 17)]
+    whole = [{*range(1, 7)}, {*range(11, 17)}]
+    assert len(_partition(few, range(1, 17), [{1}, {11}])) == 16
+    assert {*range(1, 7), *range(11, 17)} in _partition(many, range(1, 17), whole)
+
+
+def test_an_event_that_is_kept_stays_whole() -> None:
+    assert frozenset({1, 2, 3}) in _partition([], range(1, 5), [{1, 2, 3}])
+
+
+def test_what_people_joined_is_together_whatever_else_holds() -> None:
+    bonds = Bonds(together=((EntryId(1), EntryId(2)),))
+    assert _partition([], range(1, 3), bonds=bonds) == {frozenset({1, 2})}
+
+
+def test_what_people_parted_is_apart_even_as_copies_or_by_way_of_others() -> None:
+    bonds = Bonds(apart=((EntryId(1), EntryId(2)),))
+    copies = [_link(1, 2, 1.0, is_copy=True), _link(2, 3, 1.0, is_copy=True), _link(1, 3, 1.0, is_copy=True)]
+    found = _partition(copies, range(1, 4), bonds=bonds)
+    assert not any({1, 2} <= group for group in found)
+    assert len(found) == 2
+    near = [_link(1, 2, 0.99), _link(2, 3, 0.99), _link(1, 3, 0.99)]
+    assert not any({1, 2} <= group for group in _partition(near, range(1, 4), bonds=bonds))
 
 
 def test_a_much_reposted_story_does_not_outvote_its_rewrites() -> None:

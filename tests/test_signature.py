@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from aggregator.cluster.signature import (
     BANDS,
+    MOST_TERMS,
     PERMUTATIONS,
     SEED,
     _read,
     _shingles,
     band_keys,
-    event_keys,
     minhashes,
     shared_words,
     sign,
@@ -179,22 +179,34 @@ def test_entries_with_the_same_words_share_every_band_and_others_hardly_any() ->
     assert not set(keys[0].tolist()) & set(keys[2].tolist())
 
 
-def test_tellings_in_other_words_share_a_key() -> None:
-    one = _one("Veldmark lighthouse shines again", "Ilse Brandt lit the rebuilt lamp on Saturday.")
-    other = _one(
-        "After eleven dark years, a lamp", "Crowds cheered as Brandt, mayor of Veldmark, threw the switch."
-    )
-    assert set(event_keys(one).tolist()) & set(event_keys(other).tolist())
+def test_a_term_is_a_word_without_its_endings() -> None:
+    one, other = _one("Mayor bans boats", ""), _one("Banned: boat of the mayor", "")
+    assert len({*_terms(one)} & {*_terms(other)}) == 3
 
 
-def test_a_truncated_text_and_its_full_one_share_a_key() -> None:
-    full, cut = _one("Lamp lit at last", TEXT), _one("Darkness ends in the north", TEXT[:90] + "…")
-    assert set(event_keys(full).tolist()) & set(event_keys(cut).tolist())
+def test_the_words_of_the_address_are_terms_of_the_entry() -> None:
+    url = "https://news.example/2026/11/23/harbour/lamp-of-veldmark-lit-again_a1b2c3.html?id=77"
+    (signature,) = sign([replace(entry("Lamp lit", ""), url=url, canonical_url=url)])
+    (spoken,) = sign([entry("Lamp lit", "harbour lamp of veldmark lit again")])
+    assert _terms(signature) == _terms(spoken)
 
 
-def test_an_entry_without_words_has_no_keys() -> None:
+def test_an_entry_without_words_has_no_terms() -> None:
     signature = _one("…", "!!!")
-    assert (signature.title, signature.lead, event_keys(signature).tolist()) == (b"", b"", [])
+    assert (signature.title, signature.lead, signature.terms) == (b"", b"", b"")
+
+
+def test_terms_are_in_rising_order_and_of_a_long_text_the_title_and_the_rarest_stay() -> None:
+    words = " ".join(f"word{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(200))
+    signature = _one("The lamp of the harbour", words)
+    assert _terms(signature) == sorted(set(_terms(signature)))
+    assert set(_terms(_one("The lamp of the harbour", ""))) <= set(_terms(signature))
+    assert len(_terms(signature)) == len(signature.term_marks) == len(signature.term_rarity) <= MOST_TERMS
+
+
+def _terms(signature: Signature) -> list[int]:
+    found: list[int] = np.frombuffer(signature.terms, "<u4").tolist()
+    return found
 
 
 def test_nothing_to_sign_needs_nothing() -> None:

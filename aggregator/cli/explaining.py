@@ -42,24 +42,28 @@ def explain(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _print_explanation(explanation: Explanation) -> None:
-    entry = explanation.entry
+    entry, decision = explanation.entry, explanation.decision
     sys.stdout.write(f"Entry {entry.id}: {entry.title or entry.text[:80]} ({entry.source})\n")
-    if explanation.event_id is not None:
-        entries = "1 entry" if explanation.entry_count == 1 else f"{explanation.entry_count} entries"
-        sys.stdout.write(f"is in event {explanation.event_id} ({entries}) because {explanation.rule}.\n")
-    else:
+    if explanation.event_id is None or decision is None:
         sys.stdout.write(f"is in no event yet: {explanation.rule}.\n")
+        return
+    entries = "1 entry" if decision.size == 1 else f"{decision.size} entries"
+    sys.stdout.write(f"is in event {explanation.event_id} ({entries}) because {explanation.rule}.\n")
+    sys.stdout.write(
+        f"\nDecided at {decision.at:%Y-%m-%d %H:%M} UTC among {abs(decision.among):,} entries in the window; "
+        f"{decision.seen} of them share telling words with it (weights: {decision.model}).\n"
+    )
     if explanation.pairs:
         sys.stdout.write(
-            "\nIt was compared with these entries. The likelihood is that of telling the same event: "
-            f"{explanation.threshold:.0%} is enough for two entries to be put together.\n\n"
+            "The likeliest are below, with the likelihood of telling the same event: "
+            f"{decision.threshold:.0%} is enough for two entries to be put together.\n\n"
         )
         print_table(
             ("entry#", "likelihood#", "in its event", "source", "title", "why"),
             [
                 (
                     pair.other.id,
-                    f"{pair.probability:.0%}",
+                    _percent(pair.probability),
                     "yes" if pair.together else "no",
                     pair.other.source,
                     pair.other.title,
@@ -70,26 +74,51 @@ def _print_explanation(explanation: Explanation) -> None:
         )
 
 
+def _percent(probability: float | None) -> str:
+    return "" if probability is None else f"{probability:.0%}"
+
+
 def _print_pair(pair: Pair) -> None:
     for entry in (pair.entry, pair.other):
         sys.stdout.write(f"Entry {entry.id}: {entry.title or entry.text[:80]} ({entry.source})\n")
     sys.stdout.write(
-        f"\nThey are {pair.verdict}.\n{pair.reason}; published {pair.hours_apart:g} hours apart.\n\n"
+        f"\nThey are {pair.verdict}.\n{pair.reason}.\nPublished {pair.hours_apart:g} hours apart; "
+        f"their beginnings share {pair.shared_words:.0%} of all words and pairs of words.\n"
     )
-    sys.stdout.write("What the likelihood was weighed from (0: nothing in common, 1: all in common):\n\n")
-    print_table(("feature", "value#"), [(name, f"{value:.2f}") for name, value in pair.features.items()])
+    if pair.told:
+        sys.stdout.write(
+            "\nWhat the likelihood was weighed from, as it was at the time: each figure, its usual value among "
+            "candidates, and how much it spoke for (+) or against (-) the same event, in log-odds:\n\n"
+        )
+        print_table(
+            ("figure", "value#", "usual#", "speaks#"),
+            [
+                (one.feature, f"{one.value:.2f}", f"{one.usual:.2f}", f"{one.weight:+.2f}")
+                for one in pair.told
+            ],
+        )
 
 
 def _explanation_json(explanation: Explanation) -> dict[str, object]:
-    return {
+    decision = explanation.decision
+    found: dict[str, object] = {
         "entry_id": explanation.entry.id,
         "title": explanation.entry.title,
         "event_id": explanation.event_id,
-        "entry_count": explanation.entry_count,
         "rule": explanation.rule,
-        "threshold": explanation.threshold,
-        "compared": [_pair_json(pair) for pair in explanation.pairs],
     }
+    if decision is not None:
+        found |= {
+            "decided_at": decision.at.isoformat(),
+            "decided_by": decision.rule,
+            "entry_count": decision.size,
+            "mean_probability": decision.mean,
+            "threshold": decision.threshold,
+            "entries_in_window": abs(decision.among),
+            "candidates": decision.seen,
+            "weights": decision.model,
+        }
+    return found | {"compared": [_pair_json(pair) for pair in explanation.pairs]}
 
 
 def _pair_json(pair: Pair) -> dict[str, object]:
@@ -104,5 +133,7 @@ def _pair_json(pair: Pair) -> dict[str, object]:
         "is_copy": pair.is_copy,
         "reason": pair.reason,
         "hours_apart": pair.hours_apart,
+        "shared_words": pair.shared_words,
         "features": dict(pair.features),
+        "weights": {one.feature: one.weight for one in pair.told},
     }

@@ -88,7 +88,7 @@ def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
         clusterer = Clusterer(store, settings, utc_now)
         total = ClusterReport()
         with progress_bar("grouping", waiting) as steps:
-            while (report := clusterer.settle_batch()).entries:
+            for report in clusterer.work():
                 total += report
                 steps.advance(report.entries)
         return total

@@ -3,128 +3,115 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from aggregator.cluster.linkage import Edges, agglomerate
 from aggregator.types import EntryId, EventId, Link
 
-Score = Callable[[EntryId, EntryId], float]
-"""The probability that two entries tell the same event; symmetric, and the same whenever it is asked."""
+SAME_EVENT = 0.6
+"""Probability from which two entries, or an entry and its event, are joined. Chosen on the first halves of the
+labelled sets (docs/benchmarks.md has the other halves). To be chosen again when the weights change: a false
+merge hides a story, a missed one only repeats it."""
 
-Order = Callable[[EntryId], tuple[object, ...]]
-"""A sort key made of an entry's content alone, so that ties fall the same way in every database."""
+THRESHOLD = float(np.log(SAME_EVENT / (1 - SAME_EVENT)))
 
 Group = frozenset[EntryId]
-Node = TypeVar("Node", bound=int)
 
-REPRESENTATIVES = 4
-"""Members of a group of copies that speak for it in the average: copies score nearly alike, and a story
-reposted a hundred times must not outvote its rewrites."""
 
-MOST_GROUPS = 200
-"""Groups of copies in one component up to which every pair of groups is scored. In a larger component (a theme
-rather than an event) only pairs that met as candidates count and the others are taken as unrelated, which can
-only keep groups apart."""
+@dataclass(frozen=True, slots=True)
+class Bonds:
+    """What people said of entries: pairs that tell the same event, and pairs that do not."""
+
+    together: tuple[tuple[EntryId, EntryId], ...] = ()
+    apart: tuple[tuple[EntryId, EntryId], ...] = ()
 
 
 def partition(
-    entries: Iterable[EntryId], links: Sequence[Link], threshold: float, score: Score, order: Order
+    entries: Sequence[EntryId], kept: Iterable[Group], links: Iterable[Link], bonds: Bonds
 ) -> list[Group]:
-    """The entries in groups that tell one event each: a function of the set alone, not of its order.
+    """The entries in groups that tell one event each: a function of what is given, not of the order of `links`.
 
-    Copies are together whatever else holds. Groups of copies are joined by average link (UPGMA, Sokal and
-    Michener 1958): the two with the highest mean score first, as long as it is at least `threshold`. Only
-    groups connected by links at or above it can end together, so each connected component is settled by itself.
+    `entries` come in an order made of their content, so that ties fall the same way in every database. The
+    groups in `kept` stay whole. Pairs of `bonds` come first; then copies are together, unless that would join
+    what people parted; then groups are joined by the evidence of all links between them
+    (linkage.agglomerate), where the copies of one text count as one entry: a story reposted a hundred times
+    must not outvote its rewrites.
     """
-    copies = _components(set(entries), [(link.a, link.b) for link in links if link.is_copy])
-    group_of = {entry: index for index, group in enumerate(copies) for entry in group}
-    met: dict[tuple[EntryId, EntryId], float] = {}
-    near: set[tuple[int, int]] = set()
+    links = list(links)
+    texts = _joined(entries, (), links, bonds)
+    units = _joined(entries, kept, links, bonds)
+    rank = {entry: position for position, entry in enumerate(entries)}
+    text_of = {entry: min(map(rank.__getitem__, text)) for text in texts for entry in text}
+    unit_of = {entry: min(map(rank.__getitem__, unit)) for unit in units for entry in unit}
+    weight = np.zeros(len(entries))
+    for text in set(text_of.values()):
+        weight[unit_of[entries[text]]] += 1
+    between: dict[tuple[int, int], list[float]] = defaultdict(list)
     for link in links:
-        if link.a in group_of and link.b in group_of:
-            met[link.a, link.b] = met[link.b, link.a] = link.score
-            if link.score >= threshold and group_of[link.a] != group_of[link.b]:
-                near.add((group_of[link.a], group_of[link.b]))
-    settled: list[Group] = []
-    for component in _components(set(range(len(copies))), near):
-        groups = [frozenset(copies[index]) for index in component]
-        if len(groups) > 1:
-            known = _known_or(0.0 if len(groups) > MOST_GROUPS else score, met)
-            groups = _average_link(groups, threshold, known, order)
-        settled.extend(groups)
-    return settled
+        if link.a in rank and link.b in rank and unit_of[link.a] != unit_of[link.b]:
+            one, other = text_of[link.a], text_of[link.b]
+            between[min(one, other), max(one, other)].append(link.score)
+    pairs = sorted(between)
+    edges = Edges(
+        np.array([unit_of[entries[one]] for one, _ in pairs], dtype=np.int64),
+        np.array([unit_of[entries[other]] for _, other in pairs], dtype=np.int64),
+        np.array([sum(sorted(between[pair])) / len(between[pair]) for pair in pairs]),
+    )
+    parted = [(unit_of[a], unit_of[b]) for a, b in bonds.apart if a in rank and b in rank]
+    apart = np.array(parted, dtype=np.int64).reshape(-1, 2)
+    group = agglomerate(weight, edges, THRESHOLD, (apart[:, 0], apart[:, 1]))
+    found: dict[int, set[EntryId]] = defaultdict(set)
+    for entry in entries:
+        found[int(group[unit_of[entry]])].add(entry)
+    return [frozenset(found[name]) for name in sorted(found)]
 
 
-def _known_or(score: Score | float, met: Mapping[tuple[EntryId, EntryId], float]) -> Score:
-    def known(a: EntryId, b: EntryId) -> float:
-        found = met.get((a, b))
-        if found is not None:
-            return found
-        return score(a, b) if callable(score) else score
-
-    return known
-
-
-def _components(nodes: set[Node], edges: Iterable[tuple[Node, Node]]) -> list[list[Node]]:
-    """Connected components, each sorted, by the smallest node."""
-    neighbours: dict[Node, list[Node]] = defaultdict(list)
-    for a, b in edges:
-        if a in nodes and b in nodes:
-            neighbours[a].append(b)
-            neighbours[b].append(a)
-    found: list[list[Node]] = []
-    seen: set[Node] = set()
-    for start in sorted(nodes):
-        if start in seen:
-            continue
-        seen.add(start)
-        reached = [start]
-        for node in reached:
-            fresh = {other for other in neighbours[node] if other not in seen}
-            seen |= fresh
-            reached.extend(fresh)
-        found.append(sorted(reached))
-    return found
+def _joined(
+    entries: Sequence[EntryId], kept: Iterable[Group], links: Iterable[Link], bonds: Bonds
+) -> list[list[EntryId]]:
+    """The entries joined by people, by `kept` and as copies, in this order, without joining what people parted."""
+    groups = _Groups(entries, bonds.apart)
+    for a, b in bonds.together:
+        groups.join(a, b)
+    for group in kept:
+        first, *others = sorted(group)
+        for other in others:
+            groups.join(first, other)
+    rank = {entry: position for position, entry in enumerate(entries)}
+    copies = [(link.a, link.b) for link in links if link.is_copy and link.a in rank and link.b in rank]
+    for a, b in sorted(copies, key=lambda pair: sorted((rank[pair[0]], rank[pair[1]]))):
+        groups.join(a, b)
+    return groups.lists()
 
 
-def _average_link(groups: list[Group], threshold: float, score: Score, order: Order) -> list[Group]:
-    """Agglomeration with the mean over the representatives' scores, highest mean first."""
-    speakers = [sorted(group, key=order)[:REPRESENTATIVES] for group in groups]
-    ranks = sorted(range(len(groups)), key=lambda index: order(speakers[index][0]))
-    speakers = [speakers[index] for index in ranks]
-    parts: list[Group | None] = [groups[index] for index in ranks]
-    weights = np.array([len(names) for names in speakers], dtype=np.float64)
-    means = _mean_scores(speakers, score)
-    while True:
-        # argmax takes the first of equal maxima: rows are in content order, so ties fall the same way everywhere.
-        first, second = divmod(int(np.argmax(means)), len(parts))
-        if means[first, second] < threshold:
-            return [part for part in parts if part is not None]
-        joined, left = parts[first], parts[second]
-        assert joined is not None
-        assert left is not None
-        parts[first], parts[second] = joined | left, None
-        mean = (weights[first] * means[first] + weights[second] * means[second]) / (
-            weights[first] + weights[second]
-        )
-        weights[first] += weights[second]
-        means[first, :], means[:, first] = mean, mean
-        means[second, :], means[:, second] = -np.inf, -np.inf
-        means[first, first] = -np.inf
+class _Groups:
+    """Entries in groups that grow (union by size), none of which holds two that are to be apart."""
 
+    def __init__(self, entries: Sequence[EntryId], apart: Iterable[tuple[EntryId, EntryId]]) -> None:
+        self._members = {entry: [entry] for entry in entries}
+        self._name = {entry: entry for entry in entries}
+        self._apart: dict[EntryId, set[EntryId]] = defaultdict(set)
+        for a, b in apart:
+            self._apart[a].add(b)
+            self._apart[b].add(a)
 
-def _mean_scores(speakers: Sequence[Sequence[EntryId]], score: Score) -> NDArray[np.float64]:
-    size = len(speakers)
-    means = np.full((size, size), -np.inf)
-    for i in range(size):
-        for j in range(i + 1, size):
-            scores = [score(a, b) for a in speakers[i] for b in speakers[j]]
-            means[i, j] = means[j, i] = sum(sorted(scores)) / len(scores)
-    return means
+    def join(self, a: EntryId, b: EntryId) -> None:
+        if a not in self._name or b not in self._name:
+            return
+        one, other = sorted((self._name[a], self._name[b]), key=lambda name: -len(self._members[name]))
+        if one == other or any(
+            self._name.get(foe) == one for m in self._members[other] for foe in self._apart[m]
+        ):
+            return
+        for member in self._members.pop(other):
+            self._name[member] = one
+            self._members[one].append(member)
+
+    def lists(self) -> list[list[EntryId]]:
+        return list(self._members.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""An entry unpacked for comparing: all of its signature that a score reads, and nothing else of it."""
+"""An entry unpacked for comparing word for word: all of its signature that tells copies, and nothing else of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aggregator.cluster.signature import NUMBER_MARK, RARITY_MASK
 from aggregator.cluster.tokens import RARITY_STEPS
@@ -29,16 +28,11 @@ class Prepared:
 
     id: EntryId
     at: datetime
-    lang: str
     source_key: str
-    order: tuple[object, ...]
-    minhash: NDArray[np.uint32]
     title: Mapping[int, float]
     words: Mapping[int, float]
     title_norm: float
-    words_norm: float
     title_total: float
-    words_total: float
     title_numbers: frozenset[int]
     numbers: frozenset[int]
     title_sequence: bytes
@@ -50,7 +44,7 @@ class Prepared:
 
 
 def prepare(signed: Signed) -> Prepared:
-    """The entry unpacked for `compare`."""
+    """The entry unpacked for `copies.copy_reason`."""
     signature = signed.signature
     title = np.frombuffer(signature.title, dtype="<u4").tolist()
     lead = np.frombuffer(signature.lead, dtype="<u4").tolist()
@@ -62,16 +56,11 @@ def prepare(signed: Signed) -> Prepared:
     return Prepared(
         id=signed.id,
         at=signed.at,
-        lang=signed.lang,
         source_key=signed.source_key,
-        order=_order(signed),
-        minhash=np.frombuffer(signature.minhash, dtype="<u4"),
         title=title_weights,
         words=words,
         title_norm=math.sqrt(sum(weight * weight for weight in title_weights.values())),
-        words_norm=math.sqrt(sum(weight * weight for weight in words.values())),
         title_total=sum(title_weights.values()),
-        words_total=sum(words.values()),
         title_numbers=title_numbers,
         numbers=title_numbers | _digits(lead, signature.lead_marks),
         title_sequence=signature.title,
@@ -80,24 +69,6 @@ def prepare(signed: Signed) -> Prepared:
         lead_length=len(lead),
         last=lead[-1] if lead else 0,
         truncated=signature.truncated,
-    )
-
-
-def _order(signed: Signed) -> tuple[object, ...]:
-    """A sort key made of all that a comparison sees, so that its end, the id, only parts twins."""
-    signature = signed.signature
-    return (
-        signed.at,
-        signature.minhash,
-        signature.title,
-        signature.lead,
-        signature.body,
-        signature.title_marks,
-        signature.lead_marks,
-        signature.truncated,
-        signed.source_key,
-        signed.lang,
-        signed.id,
     )
 
 

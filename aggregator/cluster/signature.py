@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import combinations
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import regex
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from aggregator.cluster.tokens import RARITY_STEPS, Token, tokenise
 from aggregator.types import Entry, Signature
 
-SCHEME = 1
+SCHEME = 2
 """To be raised whenever a signature of the same entry would come out differently."""
 
 PERMUTATIONS = 128
@@ -32,13 +33,62 @@ BODY_TOKENS = 64
 NUMBER_MARK = 64
 RARITY_MASK = 63
 
-SALIENT = 9
-"""Rarest words of an entry whose pairs are its event keys: 36 keys. benchmarks/calibrate_pairs.py prints what
-share of true pairs meets for it, and at how many candidates."""
+MOST_TERMS = 64
+ADDRESS_TOKENS = 24
+MOST_IN_TITLE = 3
+ADDRESS_MARK = 4
+MOST_IN_LEAD = 7
+LEAD_SHIFT = 3
+"""A term's mark: bits 0 and 1 how often it stands in the title, bit 2 whether in the address, bits 3 to 5 how
+often in the lead, bit 6 (NUMBER_MARK) whether it is a number."""
 
-SALIENT_LEAD = 30
-FEWEST_RARITY = 3.5
-"""Words as common as this ("government", "people") say nothing of an event."""
+ADDRESS_WORD = regex.compile(r"(?<![\p{L}\p{Nd}])\p{L}[\p{L}\p{M}]{1,23}(?![\p{L}\p{M}\p{Nd}])")
+"""Words of an address: runs of letters; "a1b2c3" is a number of the outlet's."""
+
+ADDRESS_NOISE = frozenset(
+    [
+        "id",
+        "html",
+        "htm",
+        "shtml",
+        "xhtml",
+        "php",
+        "asp",
+        "aspx",
+        "jsp",
+        "cms",
+        "www",
+        "com",
+        "org",
+        "net",
+        "index",
+        "story",
+        "stories",
+        "news",
+        "article",
+        "articles",
+        "artikel",
+        "post",
+        "posts",
+        "item",
+        "items",
+        "archive",
+        "archives",
+        "blog",
+        "blogs",
+        "feed",
+        "feeds",
+        "rss",
+        "amp",
+        "node",
+        "page",
+        "detail",
+        "content",
+        "utm",
+        "source",
+    ]
+)
+"""What addresses are made of whatever the text is about."""
 
 AGENCY = regex.compile(
     r"^(?:\p{Lu}[\p{L}\p{Nd}.,'’ /-]{1,60}[([]\s*\p{L}[\p{L}\p{Nd}./ -]{1,20}\s*[)\]]\s*[-–—:]+\s*"
@@ -72,6 +122,9 @@ def sign(entries: Sequence[Entry]) -> list[Signature]:
     """A signature for each entry, in their order; an entry without words gets one that meets nothing."""
     tokens = [_read(entry) for entry in entries]
     hashes = minhashes([_shingles(title, lead) for title, lead, _ in tokens])
+    terms = [
+        _terms(title, _address(entry), lead) for entry, (title, lead, _) in zip(entries, tokens, strict=True)
+    ]
     return [
         Signature(
             scheme=SCHEME,
@@ -81,10 +134,46 @@ def sign(entries: Sequence[Entry]) -> list[Signature]:
             lead=_numbers(lead),
             lead_marks=_marks(lead),
             body=_numbers(body),
+            terms=np.array([term for term, _, _ in kept], dtype="<u4").tobytes(),
+            term_marks=bytes(mark for _, mark, _ in kept),
+            term_rarity=bytes(rarity for _, _, rarity in kept),
             truncated=entry.truncated,
         )
-        for entry, minhash, (title, lead, body) in zip(entries, hashes, tokens, strict=True)
+        for entry, minhash, (title, lead, body), kept in zip(entries, hashes, tokens, terms, strict=True)
     ]
+
+
+def _address(entry: Entry) -> list[Token]:
+    """The words of the address, often a longer headline: "/world/2026/bridge-to-reopen-after-flood.html"."""
+    parts = urlsplit(entry.canonical_url or entry.url)
+    words = ADDRESS_WORD.findall(unquote(f"{parts.path} {parts.query}"))
+    telling = [word for word in words if word.casefold() not in ADDRESS_NOISE]
+    return tokenise(" ".join(dict.fromkeys(telling)), entry.lang, ADDRESS_TOKENS)
+
+
+def _terms(
+    title: Sequence[Token], address: Sequence[Token], lead: Sequence[Token]
+) -> list[tuple[int, int, int]]:
+    """Each different term with its mark and its rarity in eighths, in rising order; the least telling left out."""
+    in_title = Counter(token.term for token in title)
+    in_address = {token.term for token in address}
+    in_lead = Counter(token.term for token in lead)
+    tokens = {token.term: token for token in (*lead, *address, *title)}
+    found = [
+        (
+            term,
+            min(in_title[term], MOST_IN_TITLE)
+            | (ADDRESS_MARK if term in in_address else 0)
+            | min(in_lead[term], MOST_IN_LEAD) << LEAD_SHIFT
+            | (NUMBER_MARK if token.is_number else 0),
+            min(round(token.rarity * RARITY_STEPS), RARITY_MASK),
+        )
+        for term, token in tokens.items()
+    ]
+    if len(found) > MOST_TERMS:
+        # What stands in the title stays; of the others the rarest.
+        found = sorted(found, key=lambda one: (one[1] & MOST_IN_TITLE == 0, -one[2], one[0]))[:MOST_TERMS]
+    return sorted(found)
 
 
 def _read(entry: Entry) -> tuple[list[Token], list[Token], list[Token]]:
@@ -126,8 +215,9 @@ def _shingles(title: Sequence[Token], lead: Sequence[Token]) -> NDArray[np.uint3
 def minhashes(sets: Sequence[NDArray[np.uint32]]) -> Iterator[NDArray[np.uint32]]:
     """The PERMUTATIONS MinHash values of each set of numbers; of the empty set the largest number throughout.
 
-    Bit for bit what datasketch's scheme "affine32" makes of them: each number is mixed, then mapped by a * n + b
-    modulo 2^32 for each permutation, of which the least is kept. Many sets at once take a fifth of the time.
+    Bit for bit what datasketch's scheme "affine32" makes of them: each number is mixed, then mapped by a * n
+    + b modulo 2^32 for each permutation, of which the least is kept. Many sets at once take a fifth of the
+    time.
     """
     numbers = np.random.RandomState(SEED)
     a = numbers.randint(0, 1 << 31, PERMUTATIONS, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
@@ -185,37 +275,6 @@ def band_keys(minhash: NDArray[np.uint32]) -> NDArray[np.uint64]:
     for row in range(BAND_ROWS):
         keys = _mix(keys * np.uint64(0x9E3779B97F4A7C15) + rows[:, :, row])
     return keys
-
-
-def event_keys(signature: Signature) -> NDArray[np.uint64]:
-    """Keys by which tellings of one event meet: pairs of the entry's rarest words; its title; its first words.
-
-    A key of one word would bring every text that names a president; a pair brings those that name the same two
-    things. The last two keys join a text with its truncation, and a headline with its copy.
-    """
-    weight: dict[int, int] = {}
-    title = np.frombuffer(signature.title, dtype="<u4").tolist()
-    lead = np.frombuffer(signature.lead, dtype="<u4").tolist()[:SALIENT_LEAD]
-    marks = (*signature.title_marks, *signature.lead_marks[:SALIENT_LEAD])
-    for number, mark in zip((*title, *lead), marks, strict=True):
-        rarity = mark & RARITY_MASK
-        if rarity >= FEWEST_RARITY * RARITY_STEPS:
-            weight[number] = max(weight.get(number, 0), rarity)
-    salient = sorted(sorted(weight, key=lambda number: (-weight[number], number))[:SALIENT])
-    pairs = [(a << 32) | b for a, b in combinations(salient, 2)]
-    pairs.extend(
-        _sequence_key(start)
-        for start in (title, np.frombuffer(signature.body, "<u4")[:8].tolist())
-        if len(start) >= 4
-    )
-    return _mix(np.array(pairs, dtype=np.uint64))
-
-
-def _sequence_key(numbers: Sequence[int]) -> int:
-    key = len(numbers)
-    for number in numbers:
-        key = (key * 0x9E3779B97F4A7C15 + number) & 0xFFFFFFFFFFFFFFFF
-    return key
 
 
 def _mix(keys: NDArray[np.uint64]) -> NDArray[np.uint64]:

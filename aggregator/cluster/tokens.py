@@ -5,12 +5,15 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import regex
 import xxhash
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from snowballstemmer import SnowballStemmer
 
 DENSE = r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]--\p{Nd}]"
 WORD = regex.compile(
@@ -19,9 +22,9 @@ WORD = regex.compile(
     rf"|\p{{Nd}}++(?!\p{{M}}*[\p{{L}}--{DENSE}]))"
     rf"|(?P<word>[[\p{{L}}\p{{Nd}}]--{DENSE}][[\p{{L}}\p{{M}}\p{{Nd}}]--{DENSE}]*+)"
 )
-"""Scripts that write no spaces come in runs ("dense"), which become pairs of characters; apostrophes and hyphens
-part words, so "l'Élysée" and "Élysée" share one. Digits with a letter behind them are a word ("21st", "10km"),
-but "4.2m" is 4.2 and a unit, and "2026年" a year. A mark alone, as behind an emoji, is no word."""
+"""Scripts that write no spaces come in runs ("dense"), which become pairs of characters; apostrophes and
+hyphens part words, so "l'Élysée" and "Élysée" share one. Digits with a letter behind them are a word ("21st",
+"10km"), but "4.2m" is 4.2 and a unit, and "2026年" a year. A mark alone, as behind an emoji, is no word."""
 
 THOUSANDS = regex.compile(r"^\p{Nd}{1,3}(?:(?:[.,'’]\p{Nd}{3})+|(?:,\p{Nd}{2})+,\p{Nd}{3})$")
 """1,000 and 1.000 and 1'000; 12,34,567 as in India."""
@@ -42,12 +45,53 @@ LANGUAGES = {"no": "nb", "nn": "nb", "tl": "fil", "sr": "sh", "hr": "sh", "bs": 
 """Language tags under which wordfreq keeps another tag's list."""
 
 
+STEMMERS = {
+    "ar": "arabic",
+    "ca": "catalan",
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "et": "estonian",
+    "eu": "basque",
+    "fa": "persian",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "hy": "armenian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "nb": "norwegian",
+    "ne": "nepali",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "ta": "tamil",
+    "tr": "turkish",
+    "yi": "yiddish",
+}  # fmt: skip """The Snowball algorithm of each language."""
+
+
 class Token(NamedTuple):
-    """A word of a text: its number (xxh32 of its folded form), its rarity, and whether it is digits."""
+    """A word of a text: its number (xxh32 of its folded form), its rarity, whether it is digits, and its term.
+
+    The term is the number of the word's stem in its language: "bans" and "banned" are two words of one term.
+    """
 
     number: int
     rarity: float
     is_number: bool
+    term: int
 
 
 def tokenise(text: str, lang: str, most: int) -> list[Token]:
@@ -58,7 +102,8 @@ def tokenise(text: str, lang: str, most: int) -> list[Token]:
         raw = match.group()
         if match.lastgroup == "dense":
             pairs = [raw[i : i + 2] for i in range(len(raw) - 1)] or [raw]
-            found.extend(Token(_number(pair), DENSE_RARITY, False) for pair in pairs)
+            numbers = [_number(pair) for pair in pairs]
+            found.extend(Token(number, DENSE_RARITY, False, number) for number in numbers)
         elif (token := _token(raw, lang, match.lastgroup == "number")) is not None:
             found.append(token)
         if len(found) >= most:
@@ -73,9 +118,24 @@ def _token(raw: str, lang: str, is_number: bool) -> Token | None:  # noqa: FBT00
         plain = regex.sub(r"[.,'’]", "", raw) if THOUSANDS.match(raw) else raw.replace(",", ".")
         # One number may stand in two sets of digits: 21 and ٢١.
         plain = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in plain)
-        return Token(_number(plain), _number_rarity(plain), True)
+        return Token(_number(plain), _number_rarity(plain), True, _number(plain))
     word = POINTING.sub("", raw).casefold()
-    return Token(_number(word), word_rarity(word, lang), False) if word else None
+    return Token(_number(word), word_rarity(word, lang), False, _number(_stem(word, lang))) if word else None
+
+
+def _stem(word: str, lang: str) -> str:
+    """The word without its endings (Snowball, Porter 2001), without accents; as it is in other languages."""
+    stemmer = _stemmer(lang)
+    stem = stemmer.stemWord(word) if stemmer is not None else word
+    return "".join(sign for sign in unicodedata.normalize("NFD", stem) if not unicodedata.combining(sign))
+
+
+@cache
+def _stemmer(lang: str) -> SnowballStemmer | None:
+    import snowballstemmer  # noqa: PLC0415 (only where something is signed)
+
+    name = STEMMERS.get(lang)
+    return None if name is None else snowballstemmer.stemmer(name)
 
 
 def _number(word: str) -> int:

@@ -2,42 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from aggregator.cluster.assign import Reconciled, partition, reconcile
-from aggregator.cluster.index import Keyed, WindowIndex, day_of
-from aggregator.cluster.score import RELATED, SAME_EVENT, Prepared, judge, prepare
-from aggregator.cluster.signature import PERMUTATIONS, SCHEME, band_keys, event_keys
+from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, partition
+from aggregator.cluster.copies import copy_reason
+from aggregator.cluster.features import FEATURES
+from aggregator.cluster.judge import Pairs, place, survey, weigh
+from aggregator.cluster.network import shipped
+from aggregator.cluster.postings import day_of
+from aggregator.cluster.prepared import Prepared, prepare
+from aggregator.cluster.rows import Rows
+from aggregator.cluster.signature import SCHEME, sign
+from aggregator.cluster.window import Window
 from aggregator.config import Settings
+from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.record import refresh_records
-from aggregator.store import Store
+from aggregator.store import Store, decisions
 from aggregator.store import events as stored
-from aggregator.types import ChangeKind, EntryId, EventId, Link, Signed
+from aggregator.types import (
+    ChangeKind,
+    Compared,
+    Decision,
+    EntryId,
+    EventId,
+    Link,
+    Rule,
+    Signed,
+)
 
 BATCH = 250
 """Entries settled in one transaction: long enough to share the look-ups, short enough (about .3 s) that polls
 waiting to write do not notice."""
 
-LEAST_EQUAL = 6
-"""Of 128 MinHash values, how many two entries must share to be compared: fewer estimate a Jaccard similarity under
-.05. On neus_sparse and uci_part a third and a twentieth of the candidates fall away, and of the pairs that are at
-least related .5 and .9 %; of the pairs above the threshold none and 2 in 10,000."""
+LEAST_LINK = 0.1
+"""Probability from which a pair is kept. What is left out moved the B-cubed F1 of no labelled set by .002,
+and is most of all pairs."""
+
+NEAR_LINK = 0.3
+"""Probability of a pair from which its events are settled together: two groups are joined by the evidence of
+many pairs, but not without one that is at least so likely."""
+
+GROWTH = 1.1
+"""An entry is weighed anew when its window holds so many times the entries that it held when it was decided
+on: what is rare and who is near has changed. In the life of an entry that happens about seven times."""
+
+EXACT_BELOW = 500
+"""In a window of fewer entries they are weighed anew whenever anything was added: that takes less than a second."""
+
+KEPT_COMPARED = 8
+"""Candidates that are kept with a decision."""
 
 MOST_PREPARED = 2_000
 """Prepared entries kept between batches, about 9.5 kB each."""
 
+MOST_ROWS = 1_500_000
+"""Rows in memory beyond which the window is built anew from the store."""
+
+COPY_SIGNS = (("texts alike", 0.4), ("titles alike", 0.8), ("terms found in the other, better", 0.7))
+"""What makes a pair worth comparing word for word: copies reach at least one of these."""
+
+FEW = 3_000
+"""Entries of a store up to which all of them are in memory: then a restart changes nothing at all."""
+
+REGROUP = 500
+RESIGN = 500
+
 
 @dataclass(frozen=True, slots=True)
 class ClusterReport:
-    """What a run of the clusterer did: events made, events that gained entries, events merged away."""
+    """What a step did: new entries settled, old ones looked at again, and what became of events."""
 
     entries: int = 0
+    reviewed: int = 0
     created: int = 0
     grown: int = 0
     merged: int = 0
@@ -45,6 +89,7 @@ class ClusterReport:
     def __add__(self, other: ClusterReport) -> ClusterReport:
         return ClusterReport(
             self.entries + other.entries,
+            self.reviewed + other.reviewed,
             self.created + other.created,
             self.grown + other.grown,
             self.merged + other.merged,
@@ -54,161 +99,315 @@ class ClusterReport:
 class Clusterer:
     """Groups pending entries into events. One process at a time runs it (store.dialect.hold_role).
 
-    Its memory (the index, prepared entries) is a cache of the store: a restarted clusterer decides the same.
+    Its memory (the window, prepared entries) is a cache of the store.
     """
 
     def __init__(self, store: Store, settings: Settings, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-        self._window = timedelta(days=settings.window_days)
-        self._index = WindowIndex(self._window, self._load_day)
+        self._days = settings.window_days
+        self._network = shipped()
         self._prepared: dict[EntryId, Prepared] = {}
+        self._all_signed = False
+        self._start_anew()
 
-    def settle_batch(self) -> ClusterReport:
-        """Settles the entries that wait longest, at most BATCH; a report of 0 entries when none waits."""
-        with self._store.write() as db:
-            batch = stored.pending_entries(db, BATCH)
-            if not batch:
-                return ClusterReport()
-            report = self._settle(db, batch)
-        if len(self._prepared) > MOST_PREPARED:
-            self._prepared.clear()
-        return report
+    def _start_anew(self) -> None:
+        self._window = Window(self._days)
+        self._loaded: set[int] = set()
+
+    def work(self) -> Iterator[ClusterReport]:
+        """Steps until nothing is left to do; each writes in one transaction, or not at all.
+
+        What is pending comes first. When nothing is, entries whose window has outgrown their decision are
+        weighed anew, and then their events are formed anew from all that is known by then: so that it makes
+        no difference in which order entries came.
+        """
+        while True:
+            yield from self.settle_pending()
+            outgrown = self._window.outgrown(GROWTH, EXACT_BELOW)
+            if len(outgrown):
+                yield from self._weigh_anew(outgrown)
+                continue
+            with self._store.write() as db:
+                flagged = decisions.to_regroup(db, REGROUP)
+                report = self._form_anew(db, flagged)
+            if not flagged:
+                return
+            yield report
+
+    def settle_pending(self) -> Iterator[ClusterReport]:
+        """Settles what is pending, a batch a step, and looks at nothing again."""
+        while True:
+            if len(self._prepared) > MOST_PREPARED:
+                self._prepared.clear()
+            if len(self._window.entries) > MOST_ROWS:
+                self._start_anew()
+            with self._store.write() as db:
+                if not self._all_signed and self._sign_anew(db):
+                    report = ClusterReport()
+                else:
+                    self._all_signed = True
+                    batch = stored.pending_entries(db, BATCH)
+                    if not batch:
+                        return
+                    report = self._settle(db, batch)
+            yield report
+
+    def _sign_anew(self, db: Connection) -> bool:
+        """Makes signatures of another scheme anew; False if there are none."""
+        missing = decisions.to_sign(db, SCHEME, RESIGN)
+        signatures = sign([entry for _, entry in missing])
+        signed = [(number, entry, s) for (number, entry), s in zip(missing, signatures, strict=True)]
+        decisions.write_signatures(db, signed)
+        return bool(missing)
+
+    # ---- new entries -----------------------------------------------------------------------------
 
     def _settle(self, db: Connection, batch: Sequence[Signed]) -> ClusterReport:
         numbers = {entry.id for entry in batch}
-        for entry in batch:
-            self._prepared[entry.id] = prepare(entry)
+        self._load(db, {day_of(entry.at) for entry in batch}, numbers)
+        rows = self._window.put(batch)
+        pairs = place(self._window, self._network, rows)
+        copies = self._copies(db, pairs, self._window.same_bands(rows, batch), rows)
+        links = self._links(pairs, copies)
         before = stored.links_of(db, numbers)
-        links = self._links(db, batch)
         stored.replace_links(db, numbers, links)
-        # Entries that were linked to an old version of an edited entry may have to part from it.
-        affected = numbers | {end for link in before for end in (link.a, link.b)}
-        entries, near, current = _closure(db, affected)
-        self._fetch(db, entries)
-        groups = partition(entries, near, SAME_EVENT, self._score, self._order)
-        reconciled = reconcile(groups, current)
-        events = self._save(db, reconciled, current)
+        edited = {entry.event_id for entry in batch if entry.event_id is not None}
+        ends = {end for link in links for end in (link.a, link.b)}
+        # An entry may have to part from those to which its old version was linked.
+        ends |= {end for link in before for end in (link.a, link.b)} if edited else set()
+        events = set(stored.events_of(db, ends - numbers).values()) | edited
+        current = stored.entries_of(db, events)
+        kept = _by_event(current, events - edited)
+        entries = self._ordered(numbers | current.keys())
+        known = stored.links_of(db, numbers | current.keys())
+        groups = partition(entries, kept, known, self._bonds(db, entries))
+        written = write_groups(db, groups, current, self._now())
         stored.settle(db, numbers)
-        changed = self._changes(db, reconciled, events, current)
-        touched = {
-            events[index] for index, a in enumerate(reconciled.assignments) if a.entries & numbers
-        } | changed
-        refreshed = refresh_records(db, touched, numbers, set(reconciled.merged), self._score)
-        created = {events[index] for index, a in enumerate(reconciled.assignments) if a.event_id is None}
-        updates: list[tuple[EventId, ChangeKind, EventId | None]] = [
-            (event, ChangeKind.UPDATED, None) for event in sorted((refreshed | changed) - created)
-        ]
-        stored.add_changes(db, updates, self._now())
-        return ClusterReport(len(batch), len(created), len(changed - created), len(reconciled.merged))
+        self._decide(db, rows, pairs, copies, regroup=False)
+        decisions.write_rules(db, _rules(groups, numbers, known))
+        touched = {event for group, event in zip(groups, written.event_of, strict=True) if group & numbers}
+        self._refresh(db, touched, numbers, written, known)
+        return ClusterReport(
+            entries=len(batch),
+            created=len(written.created),
+            grown=len(written.changed - written.created),
+            merged=len(written.merged),
+        )
 
-    # ---- candidates and scores -------------------------------------------------------------------
+    def _links(self, pairs: Pairs, copies: Collection[tuple[EntryId, EntryId]]) -> list[Link]:
+        """The pairs that are kept, each once, lower number first."""
+        number = self._window.entries.number
+        found = {(a, b): Link(a, b, 1.0, is_copy=True) for a, b in copies}
+        strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
+        ends = np.sort(np.stack((number[pairs.a[strong]], number[pairs.b[strong]]), axis=1), axis=1)
+        for (a, b), chance in zip(ends.tolist(), pairs.chance[strong].tolist(), strict=True):
+            found.setdefault((EntryId(a), EntryId(b)), Link(EntryId(a), EntryId(b), chance, is_copy=False))
+        return list(found.values())
 
-    def _links(self, db: Connection, batch: Sequence[Signed]) -> set[Link]:
-        batch = [entry for entry in batch if entry.signature.scheme == SCHEME]
-        keyed = key_entries(batch)
-        self._index.add(keyed)
-        pairs = np.unique(np.sort(self._index.candidates(keyed), axis=1), axis=0)
-        self._fetch(db, np.unique(pairs).tolist())
-        links = set()
-        for a, b in self._alike(pairs):
-            one, other = self._prepared.get(EntryId(a)), self._prepared.get(EntryId(b))
-            # A candidate may be gone from the store, or lie outside the window: days are coarser than it.
-            if one is None or other is None or abs(one.at - other.at) > self._window:
-                continue
-            probability, is_copy = judge(one, other)
-            if is_copy or probability >= RELATED:
-                links.add(Link(EntryId(a), EntryId(b), probability, is_copy))
-        return links
-
-    def _alike(self, pairs: NDArray[np.int64]) -> list[tuple[int, int]]:
-        """The pairs [n, 2] whose MinHash values agree in LEAST_EQUAL places."""
-        numbers, places = np.unique(pairs, return_inverse=True)
-        values = np.zeros((len(numbers), PERMUTATIONS), dtype=np.uint32)
-        for place, number in enumerate(numbers.tolist()):
-            if EntryId(number) in self._prepared:
-                values[place] = self._prepared[EntryId(number)].minhash
-        places = places.reshape(pairs.shape)
-        equal = (values[places[:, 0]] == values[places[:, 1]]).sum(axis=1)
-        return [(a, b) for a, b in pairs[equal >= LEAST_EQUAL].tolist()]
-
-    def _score(self, a: EntryId, b: EntryId) -> float:
-        one, other = self._prepared[a], self._prepared[b]
-        return 0.0 if abs(one.at - other.at) > self._window else judge(one, other)[0]
-
-    def _order(self, entry: EntryId) -> tuple[object, ...]:
-        return self._prepared[entry].order
+    def _copies(
+        self, db: Connection, pairs: Pairs, banded: tuple[NDArray[np.int64], Rows], rows: Rows
+    ) -> set[tuple[EntryId, EntryId]]:
+        """The pairs that are the same text, lower number first."""
+        worth = np.zeros(len(pairs.a), np.bool_)
+        for name, least in COPY_SIGNS:
+            worth |= pairs.features[:, FEATURES.index(name)] >= least
+        one = np.concatenate((pairs.a[worth], rows[banded[0]]))
+        other = np.concatenate((pairs.b[worth], banded[1]))
+        number = self._window.entries.number
+        ends = np.unique(np.sort(np.stack((number[one], number[other]), axis=1), axis=1), axis=0)
+        self._fetch(db, np.unique(ends).tolist())
+        return {
+            (EntryId(a), EntryId(b))
+            for a, b in ends.tolist()
+            if copy_reason(self._prepared[EntryId(a)], self._prepared[EntryId(b)])
+        }
 
     def _fetch(self, db: Connection, entries: Iterable[EntryId]) -> None:
         missing = [entry for entry in entries if entry not in self._prepared]
         for signed in stored.signed_entries(db, missing):
             self._prepared[signed.id] = prepare(signed)
 
-    def _load_day(self, day: int) -> Keyed:
+    # ---- again -----------------------------------------------------------------------------------
+
+    def _weigh_anew(self, rows: Rows) -> Iterator[ClusterReport]:
+        """Weighs old entries again in the window as it is now. Whether two are copies stays as it was found."""
         with self._store.read() as db:
-            return key_entries(stored.settled_on(db, day, SCHEME))
+            self._load(db, set(self._window.entries.day[rows].tolist()), ())
+        for _ in survey(self._window, rows):
+            yield ClusterReport()
+        for start in range(0, len(rows), BATCH):
+            part = rows[start : start + BATCH]
+            numbers = {EntryId(number) for number in self._window.entries.number[part].tolist()}
+            pairs = weigh(self._window, self._network, part)
+            with self._store.write() as db:
+                copies = {(link.a, link.b) for link in stored.links_of(db, numbers) if link.is_copy}
+                stored.replace_links(db, numbers, self._links(pairs, copies))
+                self._decide(db, part, pairs, copies, regroup=True)
+            yield ClusterReport(reviewed=len(part))
+
+    def _form_anew(self, db: Connection, flagged: Sequence[EntryId]) -> ClusterReport:
+        """Forms the events of these entries, and of all that are near to them, from nothing but their links."""
+        reached, links, current = _closure(db, flagged)
+        entries = self._ordered(reached)
+        groups = partition(entries, (), links, self._bonds(db, entries))
+        written = write_groups(db, groups, current, self._now())
+        moved = {
+            entry
+            for group, event in zip(groups, written.event_of, strict=True)
+            for entry in group
+            if current.get(entry) != event
+        }
+        decisions.regrouped(db, reached)
+        decisions.write_rules(db, _rules(groups, reached, links))
+        self._refresh(db, set(written.event_of), moved, written, links)
+        return ClusterReport(
+            reviewed=len(flagged),
+            created=len(written.created),
+            grown=len(written.changed - written.created),
+            merged=len(written.merged),
+        )
+
+    # ---- memory ----------------------------------------------------------------------------------
+
+    def _load(self, db: Connection, days: Collection[int], without: Collection[EntryId]) -> None:
+        """Brings all entries into the window that can meet those of `days`, and those that these can meet."""
+        most = 2 * math.ceil(self._days)
+        wanted = {day + step for day in days for step in range(-most, most + 1)}
+        if not self._loaded and (stored_days := stored.days_of_few(db, FEW)):
+            wanted |= set(stored_days)
+        for day in sorted(wanted - self._loaded):
+            self._loaded.add(day)
+            known = self._window.entries.row_of
+            found = [
+                (signed, among)
+                for signed, among in stored.settled_on(db, day, SCHEME)
+                if signed.id not in known and signed.id not in without
+            ]
+            rows = self._window.put([signed for signed, _ in found])
+            self._window.remember_among(rows, np.array([among for _, among in found], dtype=np.int64))
+
+    def _ordered(self, entries: Iterable[EntryId]) -> list[EntryId]:
+        """The entries in an order made of their content."""
+        row_of, content = self._window.entries.row_of, self._window.entries.content
+        keys = {
+            entry: int(content[row]) if (row := row_of.get(entry)) is not None else 0 for entry in entries
+        }
+        return sorted(keys, key=lambda entry: (keys[entry], entry))
+
+    def _bonds(self, db: Connection, entries: Collection[EntryId]) -> Bonds:  # noqa: ARG002
+        return Bonds()
 
     # ---- writing ---------------------------------------------------------------------------------
 
-    def _save(
-        self, db: Connection, reconciled: Reconciled, current: Mapping[EntryId, EventId]
-    ) -> list[EventId]:
-        """The event of each assignment, with all entries moved there and emptied events merged."""
-        now = self._now()
-        fresh = iter(stored.create_events(db, sum(a.event_id is None for a in reconciled.assignments), now))
-        events = [next(fresh) if a.event_id is None else a.event_id for a in reconciled.assignments]
-        stored.move_entries(
-            db,
-            {
-                entry: event
-                for assignment, event in zip(reconciled.assignments, events, strict=True)
-                for entry in assignment.entries
-                if current.get(entry) != event
-            },
-        )
-        stored.merge_events(db, {old: events[index] for old, index in reconciled.merged.items()})
-        return events
-
-    def _changes(
+    def _decide(
         self,
         db: Connection,
-        reconciled: Reconciled,
-        events: Sequence[EventId],
-        current: Mapping[EntryId, EventId],
-    ) -> set[EventId]:
-        """The events whose members changed; writes created, split and merged to the change log."""
-        changes: list[tuple[EventId, ChangeKind, EventId | None]] = []
-        changed: set[EventId] = set()
-        for assignment, event in zip(reconciled.assignments, events, strict=True):
-            if assignment.event_id is None:
-                changes.append((event, ChangeKind.CREATED, None))
-            if assignment.split_from is not None and assignment.split_from not in reconciled.merged:
-                changes.append((assignment.split_from, ChangeKind.SPLIT, event))
-            moved = [entry for entry in assignment.entries if current.get(entry) != event]
-            if moved:
-                changed.add(event)
-                changed.update(current[entry] for entry in moved if entry in current)
-        changes.extend((old, ChangeKind.MERGED, events[index]) for old, index in reconciled.merged.items())
-        stored.add_changes(db, changes, self._now())
-        return changed - set(reconciled.merged)
+        rows: Rows,
+        pairs: Pairs,
+        copies: Collection[tuple[EntryId, EntryId]],
+        *,
+        regroup: bool,
+    ) -> None:
+        """Keeps what was seen of rows, and among how many entries."""
+        among = self._window.surroundings(rows)
+        if not regroup:
+            # Others came in the same batch, and what is near to the older ones has changed with it.
+            among = np.where(among < EXACT_BELOW, -among, among)
+        self._window.remember_among(rows, among)
+        number, now = self._window.entries.number, self._now()
+        order = np.lexsort((-pairs.chance, pairs.a))
+        start = np.searchsorted(pairs.a[order], rows, side="left")
+        seen = np.searchsorted(pairs.a[order], rows, side="right") - start
+        made = []
+        for row, first, count, population in zip(
+            rows.tolist(), start.tolist(), seen.tolist(), among.tolist(), strict=True
+        ):
+            entry = EntryId(int(number[row]))
+            best = order[first : first + min(count, KEPT_COMPARED)]
+            others = number[pairs.b[best]].tolist()
+            compared = tuple(
+                Compared(
+                    EntryId(other),
+                    chance,
+                    (min(entry, other), max(entry, other)) in copies,
+                    veto,
+                    tuple(values),
+                )
+                for other, chance, veto, values in zip(
+                    others,
+                    pairs.chance[best].tolist(),
+                    pairs.veto[best].tolist(),
+                    pairs.features[best].tolist(),
+                    strict=True,
+                )
+            )
+            made.append(
+                Decision(
+                    entry,
+                    now,
+                    population,
+                    count,
+                    Rule.ALONE,
+                    0.0,
+                    1,
+                    SAME_EVENT,
+                    self._network.name,
+                    compared,
+                )
+            )
+        decisions.write_decisions(db, made, regroup=regroup)
+
+    def _refresh(
+        self,
+        db: Connection,
+        touched: Collection[EventId],
+        numbers: Collection[EntryId],
+        written: Written,
+        links: Iterable[Link],
+    ) -> None:
+        scores = {(link.a, link.b): link.score for link in links}
+
+        def score(a: EntryId, b: EntryId) -> float:
+            # Members of one event that never met are there by way of others.
+            return scores.get((min(a, b), max(a, b)), 0.0)
+
+        everything = set(touched) | written.changed
+        refreshed = refresh_records(db, everything, numbers, written.merged, score)
+        updates: list[tuple[EventId, ChangeKind, EventId | None]] = [
+            (event, ChangeKind.UPDATED, None)
+            for event in sorted((refreshed | written.changed) - written.created)
+        ]
+        stored.add_changes(db, updates, self._now())
 
 
-def key_entries(entries: Sequence[Signed]) -> Keyed:
-    """The index keys of entries: the bands of their MinHash, and the keys by which rewrites meet.
+def _by_event(current: Mapping[EntryId, EventId], events: Collection[EventId]) -> list[Group]:
+    members: dict[EventId, set[EntryId]] = defaultdict(set)
+    for entry, event in current.items():
+        if event in events:
+            members[event].add(entry)
+    return [frozenset(members[event]) for event in sorted(members)]
 
-    An entry without words has no keys: it meets nothing.
-    """
-    entries = [entry for entry in entries if entry.signature.title or entry.signature.lead]
-    if not entries:
-        return Keyed(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
-    signatures = [entry.signature for entry in entries]
-    minhash = np.frombuffer(b"".join(s.minhash for s in signatures), dtype="<u4").reshape(len(entries), -1)
-    bands = band_keys(minhash)
-    keys = [np.unique(np.concatenate((bands[i], event_keys(s)))) for i, s in enumerate(signatures)]
-    counts = [len(some) for some in keys]
-    numbers = np.repeat(np.array([entry.id for entry in entries], dtype=np.int64), counts)
-    days = np.repeat(np.array([day_of(entry.at) for entry in entries], dtype=np.int64), counts)
-    return Keyed(np.concatenate(keys), numbers, days)
+
+def _rules(
+    groups: Iterable[Group], entries: Collection[EntryId], links: Iterable[Link]
+) -> dict[EntryId, tuple[Rule, float, int]]:
+    """What put each of `entries` into its group, the mean of its links there, and the group's size."""
+    group_of = {entry: group for group in groups for entry in group}
+    total: dict[EntryId, float] = defaultdict(float)
+    copied: set[EntryId] = set()
+    for link in links:
+        if link.a in group_of and group_of[link.a] is group_of.get(link.b):
+            for end in (link.a, link.b):
+                total[end] += link.score
+                if link.is_copy:
+                    copied.add(end)
+    found: dict[EntryId, tuple[Rule, float, int]] = {}
+    for entry in entries:
+        size = len(group_of[entry])
+        rule = Rule.ALONE if size == 1 else Rule.COPY if entry in copied else Rule.AVERAGE
+        found[entry] = (rule, total[entry] / max(1, size - 1), size)
+    return found
 
 
 def _closure(
@@ -216,7 +415,7 @@ def _closure(
 ) -> tuple[set[EntryId], list[Link], dict[EntryId, EventId]]:
     """All entries whose event may change with `entries`, their links, and their present events.
 
-    Closed under strong links (at least SAME_EVENT, or copies) and under membership of an event.
+    Closed under links of at least NEAR_LINK, under copies, and under membership of an event.
     """
     reached: set[EntryId] = set()
     links: set[Link] = set()
@@ -227,12 +426,10 @@ def _closure(
         reached |= frontier
         found = stored.links_of(db, frontier)
         links |= found
-        strong = {
-            end for link in found if link.is_copy or link.score >= SAME_EVENT for end in (link.a, link.b)
-        }
+        near = {end for link in found if link.is_copy or link.score >= NEAR_LINK for end in (link.a, link.b)}
         events = set(stored.events_of(db, frontier).values()) - known_events
         known_events |= events
         members = stored.entries_of(db, events)
         current |= members
-        frontier = (strong | set(members)) - reached
+        frontier = (near | set(members)) - reached
     return reached, [link for link in links if link.a in reached and link.b in reached], current

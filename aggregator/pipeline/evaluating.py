@@ -134,9 +134,13 @@ def _group(lines: Sequence[bytes], settings: Settings, step: int) -> Grouping:
                 for _report in import_lines(store, lines[start : start + step], now):
                     continue
                 before = time.perf_counter()
-                while clusterer.settle_batch().entries:
+                for _step in clusterer.settle_pending():
                     continue
                 seconds += time.perf_counter() - before
+            before = time.perf_counter()
+            for _step in clusterer.work():
+                continue
+            seconds += time.perf_counter() - before
             return _read(store, seconds)
         finally:
             store.close()

@@ -1,4 +1,4 @@
-"""Why entries are together or apart: the figures that the decision used, computed again from what is stored."""
+"""Why entries are together or apart: the decisions as they were stored when they were made, in words."""
 
 from __future__ import annotations
 
@@ -8,39 +8,73 @@ from datetime import timedelta
 
 from sqlalchemy.engine import Connection
 
-from aggregator.cluster.score import SAME_EVENT, Comparison, compare, prepare
+from aggregator.cluster.assign import SAME_EVENT
+from aggregator.cluster.copies import copy_reason
+from aggregator.cluster.features import FEATURES
+from aggregator.cluster.judge import VETOES
+from aggregator.cluster.network import Network, shipped
+from aggregator.cluster.prepared import prepare
 from aggregator.cluster.signature import shared_words
 from aggregator.config import Settings
-from aggregator.store.events import entries_of, events_of, links_of, members, signed_entries
-from aggregator.types import EntryId, EventId, Link, Member
+from aggregator.store.decisions import decision_of
+from aggregator.store.events import events_of, links_of, members, signed_entries
+from aggregator.types import Compared, Decision, EntryId, EventId, Link, Member, Rule, Signed
 
-MOST_SHOWN = 10
+TELLING = 0.25
+"""Log-odds from which a feature is worth a word."""
+
+SENTENCES = {
+    Rule.COPY: "it is a copy of another entry of the event: copies are always together",
+    Rule.CORRECTED: "people said so: event merge or event split",
+}
+
+MOST_TOLD = 3
+"""Features named for, and against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a feature said: its value, the usual value, and by how much it moved the log-odds."""
+
+    feature: str
+    value: float
+    usual: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two entries: what they have in common, and whether they stand in one event."""
+    """Two entries: what they have in common, and whether they stand in one event.
+
+    `told` is empty where the two were never compared, or not among the most probable; `probability` is None
+    where it was not kept.
+    """
 
     entry: Member
     other: Member
     together: bool
     verdict: str
-    probability: float
+    probability: float | None
     is_copy: bool
     reason: str
     hours_apart: float
-    features: Mapping[str, float]
+    shared_words: float
+    told: tuple[Told, ...]
+
+    @property
+    def features(self) -> Mapping[str, float]:
+        """The features by name."""
+        return {one.feature: one.value for one in self.told}
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An entry, its event, the rule that put it there, and the entries that it was compared with, best first."""
+    """An entry, its event, the decision on it, and the entries that it was compared with, best first."""
 
     entry: Member
     event_id: EventId | None
-    entry_count: int
     rule: str
-    threshold: float
+    decision: Decision | None
     pairs: tuple[Pair, ...]
 
 
@@ -50,33 +84,40 @@ def explain_entry(db: Connection, entry: EntryId, settings: Settings) -> Explana
     if not found:
         return None
     event = events_of(db, [entry]).get(entry)
-    together = set(entries_of(db, [event])) if event is not None else {entry}
-    links = sorted(links_of(db, [entry]), key=lambda link: (not link.is_copy, -link.score, link.a, link.b))
-    shown = [_other(link, entry) for link in links][:MOST_SHOWN]
-    shown += sorted(together - {entry, *shown})[: MOST_SHOWN - len(shown)]
-    pairs = [pair for number in shown if (pair := explain_pair(db, entry, number, settings)) is not None]
-    return Explanation(
-        found[0], event, len(together), _rule(event, together, links), SAME_EVENT, tuple(pairs)
-    )
+    decision = decision_of(db, entry, len(FEATURES))
+    if decision is None:
+        return Explanation(found[0], event, "it has been stored and waits to be grouped", None, ())
+    pairs = [
+        pair
+        for compared in decision.compared
+        if (pair := explain_pair(db, entry, compared.other, settings)) is not None
+    ]
+    return Explanation(found[0], event, _rule(decision), decision, tuple(pairs))
 
 
-def _other(link: Link, entry: EntryId) -> EntryId:
-    return link.b if link.a == entry else link.a
-
-
-def _rule(event: EventId | None, together: set[EntryId], links: list[Link]) -> str:
-    if event is None:
-        return "it has been stored and waits to be grouped"
-    inside = [link for link in links if link.a in together and link.b in together]
-    if any(link.is_copy for link in inside):
-        return "it is a copy of another entry of the event: copies are always together"
-    if len(together) == 1:
-        near = [link for link in links if link.score >= SAME_EVENT]
-        if near:
-            return "it is like single entries of other events, but not, on average, like all of any event"
-        return f"it stands alone: no other entry is at least {SAME_EVENT:.0%} likely to tell the same event"
+def _rule(decision: Decision) -> str:
+    needed, size = f"{decision.threshold:.0%}", decision.size
+    if decision.rule in SENTENCES:
+        return SENTENCES[decision.rule]
+    if decision.rule is Rule.AVERAGE and size == 2:
+        return (
+            f"it is {decision.mean:.0%} likely to tell the same event as the other entry ({needed} is needed)"
+        )
+    if decision.rule is Rule.AVERAGE:
+        return (
+            f"it is, on average over the event's other {size - 1} entries, {decision.mean:.0%} likely to tell the "
+            f"same event (alone {needed} is needed; the more entries, the less: their agreement counts)"
+        )
+    best = max((one.probability for one in decision.compared), default=None)
+    if best is None:
+        return "it stands alone: no other entry in the window shares telling words with it"
+    if best >= decision.threshold:
+        return (
+            f"it stands alone: it is up to {best:.0%} likely to tell the same event as one other entry, but not "
+            "enough so, on average, as that entry's whole event"
+        )
     return (
-        f"it is, on average over the event's entries, at least {SAME_EVENT:.0%} likely to tell the same event"
+        f"it stands alone: the likeliest of {decision.seen} candidates reaches {best:.0%}; {needed} is needed"
     )
 
 
@@ -87,33 +128,100 @@ def explain_pair(db: Connection, entry: EntryId, other: EntryId, settings: Setti
     if entry not in known or other not in known:
         return None
     events = events_of(db, [entry, other])
-    comparison = compare(prepare(signed[entry]), prepare(signed[other]))
-    apart = abs(signed[entry].at - signed[other].at)
-    together = entry in events and events.get(entry) == events.get(other)
+    together = entry in events and events[entry] == events.get(other)
+    compared = _compared(db, entry, other)
+    link = next((one for one in links_of(db, [entry]) if other in (one.a, one.b)), None)
+    copies = _copies(signed, entry, other) if link is not None and link.is_copy else ""
+    probability = 1.0 if copies else compared.probability if compared else link.score if link else None
+    told = _told(shipped(), compared) if compared else ()
+    apart = abs(known[entry].published_at - known[other].published_at)
     return Pair(
         entry=known[entry],
         other=known[other],
         together=together,
-        verdict=_verdict(together, comparison, apart, timedelta(days=settings.window_days)),
-        probability=comparison.probability,
-        is_copy=comparison.is_copy,
-        reason=comparison.reason,
+        verdict=_verdict(together, bool(copies), probability, apart, settings),
+        probability=probability,
+        is_copy=bool(copies),
+        reason=_reason(copies, compared, told) or _absent(link, known[entry], known[other]),
         hours_apart=round(apart.total_seconds() / 3600, 1),
-        features={
-            **comparison.features,
-            "shared words and pairs of words": shared_words(signed[entry].signature, signed[other].signature),
-        },
+        shared_words=shared_words(signed[entry].signature, signed[other].signature)
+        if signed.keys() >= {entry, other}
+        else 0.0,
+        told=told,
     )
 
 
-def _verdict(together: bool, comparison: Comparison, apart: timedelta, window: timedelta) -> str:  # noqa: FBT001
-    likely = comparison.is_copy or comparison.probability >= SAME_EVENT
-    if together and likely:
-        return "together: " + ("copies" if comparison.is_copy else f"above the threshold of {SAME_EVENT:.0%}")
+def _compared(db: Connection, entry: EntryId, other: EntryId) -> Compared | None:
+    """The comparison of the two as the decision on either kept it."""
+    for one, two in ((entry, other), (other, entry)):
+        decision = decision_of(db, one, len(FEATURES))
+        for compared in decision.compared if decision else ():
+            if compared.other == two:
+                return compared
+    return None
+
+
+def _copies(signed: Mapping[EntryId, Signed], entry: EntryId, other: EntryId) -> str:
+    if not signed.keys() >= {entry, other}:
+        return "found to be so before an edit"
+    return copy_reason(prepare(signed[entry]), prepare(signed[other])) or "found to be so before an edit"
+
+
+def _told(network: Network, compared: Compared) -> tuple[Told, ...]:
+    """What each feature said: how the log-odds would change if it had its usual value instead."""
+    told = [
+        Told(name, value, usual, weight)
+        for name, value, usual, weight in zip(
+            FEATURES,
+            compared.features,
+            network.mean.tolist(),
+            network.weights_of(compared.features),
+            strict=True,
+        )
+    ]
+    return tuple(sorted(told, key=lambda one: -abs(one.weight)))
+
+
+def _verdict(
+    together: bool,  # noqa: FBT001 (what the sentence is about)
+    copies: bool,  # noqa: FBT001
+    probability: float | None,
+    apart: timedelta,
+    settings: Settings,
+) -> str:
+    likely = probability is not None and probability >= SAME_EVENT
+    if together and (likely or copies):
+        return "together: " + ("copies" if copies else f"above the threshold of {SAME_EVENT:.0%}")
     if together:
-        return "together: through the event's other entries, to which both are alike on average"
-    if apart > window:
-        return f"apart: published more than {window.total_seconds() / 86400:g} days from each other (WINDOW_DAYS)"
-    if likely:
-        return "apart: alike as a pair, but the events around them are not alike on average, or never met"
+        return "together: through the event's other entries, to which both are alike"
+    if apart > timedelta(days=settings.window_days):
+        return f"apart: published more than {settings.window_days:g} days from each other (WINDOW_DAYS)"
+    if likely or copies:
+        return "apart: alike as a pair, but the events around them are not alike on average"
     return f"apart: below the threshold of {SAME_EVENT:.0%}"
+
+
+def _reason(copies: str, compared: Compared | None, told: tuple[Told, ...]) -> str:
+    if copies:
+        return f"copies: {copies}"
+    if compared is None:
+        return ""
+    if compared.veto:
+        return VETOES[compared.veto]
+    speaks_for = [one.feature for one in told if one.weight >= TELLING][:MOST_TOLD]
+    against = [one.feature for one in told if one.weight <= -TELLING][:MOST_TOLD]
+    parts = [f"{compared.probability:.0%} likely the same event"]
+    if speaks_for:
+        parts.append(f"for it: {', '.join(speaks_for)}")
+    if against:
+        parts.append(f"against it: {', '.join(against)}")
+    return "; ".join(parts)
+
+
+def _absent(link: Link | None, one: Member, other: Member) -> str:
+    """Why there are no figures for two entries."""
+    if link is not None:
+        return f"{link.score:.0%} likely the same event; others were likelier, so its figures were not kept"
+    if one.lang and other.lang and one.lang != other.lang:
+        return f"different languages ({one.lang}, {other.lang}) are not compared"
+    return "never close: others share more telling words with each of them, or the likelihood was below 10%"

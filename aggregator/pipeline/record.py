@@ -25,6 +25,9 @@ from aggregator.types import (
 MOST_NEIGHBOURS = 6
 """Neighbouring events shown beside one: as many as the sample record lists."""
 
+RELATED = 0.35
+"""Probability of a pair from which their events are worth showing beside one another."""
+
 Score = Callable[[EntryId, EntryId], float]
 
 
@@ -41,7 +44,7 @@ def refresh_records(
     on the entries, links and groups that stand in the store, so the order in which they came leaves no trace.
     """
     changed = _refresh_members(db, touched, score)
-    linked = stored.links_of(db, stored.entries_of(db, touched))
+    linked = _telling(stored.links_of(db, stored.entries_of(db, touched)))
     neighbours = set(stored.events_of(db, {end for link in linked for end in (link.a, link.b)}).values())
     pointing = stored.teasing_events(db, {*touched, *merged}) | stored.listing_events(db, entries)
     return changed | _refresh_related(db, (neighbours | pointing | set(touched)) - set(merged))
@@ -182,10 +185,14 @@ def _listed_teaser(item: ListedItem, resolved: tuple[Member, EventId | None] | N
     )
 
 
+def _telling(links: Iterable[Link]) -> list[Link]:
+    return [link for link in links if link.score >= RELATED]
+
+
 def _nearest(db: Connection, events: Collection[EventId]) -> dict[EventId, dict[EventId, float]]:
     """For each event the other events that its entries have links to, with the best score."""
     own = stored.entries_of(db, events)
-    links = stored.links_of(db, own)
+    links = _telling(stored.links_of(db, own))
     event_of = stored.events_of(db, {end for link in links for end in (link.a, link.b)})
     found: dict[EventId, dict[EventId, float]] = defaultdict(dict)
     for link in links:

@@ -123,7 +123,7 @@ def _add_entries(
         ]
         if fresh:
             db.execute(
-                insert(SIGNATURE), [_signature_values(number, e, signed) for number, e, signed in fresh]
+                insert(SIGNATURE), [signature_values(number, e, signed) for number, e, signed in fresh]
             )
         listed = [row for number, entry, _ in fresh for row in _listed_values(number, entry)]
         if listed:
@@ -154,7 +154,7 @@ def _write_edit(db: Connection, edit: Edit, now: datetime) -> None:
     if not entry.date_guessed:
         db.execute(update(ENTRY).where(ENTRY.c.id == number, ENTRY.c.date_guessed).values(**date))
     at = db.execute(select(ENTRY.c.published_at).where(ENTRY.c.id == number)).scalar_one()
-    signature = _signature_values(number, entry, edit.signature) | {"at": at}
+    signature = signature_values(number, entry, edit.signature) | {"at": at}
     db.execute(update(SIGNATURE).where(SIGNATURE.c.entry_id == number).values(**signature))
     db.execute(delete(LISTED).where(LISTED.c.entry_id == number))
     listed = _listed_values(number, entry)
@@ -184,7 +184,8 @@ def _entry_values(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _signature_values(number: EntryId, entry: Entry, signature: Signature) -> dict[str, Any]:
+def signature_values(number: EntryId, entry: Entry, signature: Signature) -> dict[str, Any]:
+    """The row of an entry's signature."""
     return {
         "entry_id": number,
         "at": entry.published_at,
@@ -195,6 +196,9 @@ def _signature_values(number: EntryId, entry: Entry, signature: Signature) -> di
         "lead": signature.lead,
         "lead_marks": signature.lead_marks,
         "body": signature.body,
+        "terms": signature.terms,
+        "term_marks": signature.term_marks,
+        "term_rarity": signature.term_rarity,
         "truncated": signature.truncated,
     }
 

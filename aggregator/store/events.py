@@ -12,7 +12,18 @@ from sqlalchemy import Select, bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.entries import chunks
-from aggregator.store.tables import CHANGE, ENTRY, EVENT, FEED, LINK, LISTED, SIGNATURE, TEASER, VERSION
+from aggregator.store.tables import (
+    CHANGE,
+    DECISION,
+    ENTRY,
+    EVENT,
+    FEED,
+    LINK,
+    LISTED,
+    SIGNATURE,
+    TEASER,
+    VERSION,
+)
 from aggregator.types import (
     ChangeKind,
     EntryId,
@@ -46,6 +57,9 @@ def _signed(row: ResultRow[Any]) -> Signed:
         lead=row.lead,
         lead_marks=row.lead_marks,
         body=row.body,
+        terms=row.terms,
+        term_marks=row.term_marks,
+        term_rarity=row.term_rarity,
         truncated=row.truncated,
     )
     return Signed(
@@ -77,13 +91,25 @@ def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
     ]
 
 
-def settled_on(db: Connection, day: int, scheme: int) -> list[Signed]:
-    """The entries of one day (days since 1970-01-01 UTC) that the clusterer has seen, signed by `scheme`."""
+def settled_on(db: Connection, day: int, scheme: int) -> list[tuple[Signed, int]]:
+    """The entries of one day (days since 1970-01-01 UTC) that the clusterer has seen, signed by `scheme`.
+
+    With each, how many entries its window held when it was last decided on.
+    """
     start = EPOCH + timedelta(days=day)
-    query = _signed_query().where(
-        SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1), SIGNATURE.c.scheme == scheme
+    query = (
+        _signed_query().add_columns(DECISION.c.among).outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id)
     )
-    return [_signed(row) for row in db.execute(query.where(~ENTRY.c.pending))]
+    query = query.where(
+        SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1), SIGNATURE.c.scheme == scheme
+    ).order_by(ENTRY.c.id)
+    return [(_signed(row), row.among or 0) for row in db.execute(query.where(~ENTRY.c.pending))]
+
+
+def days_of_few(db: Connection, most: int) -> list[int]:
+    """The days (since 1970-01-01 UTC) of all signed entries; none if there are more than `most` entries."""
+    times = db.execute(select(SIGNATURE.c.at).limit(most + 1)).scalars().all()
+    return [] if len(times) > most else sorted({(at - EPOCH).days for at in times})
 
 
 def links_of(db: Connection, entries: Iterable[EntryId]) -> set[Link]:

@@ -201,14 +201,40 @@ class SignatureRow(Row, table=True):
     __tablename__ = "signature"
     entry_id: int = Field(sa_column=_to("entry.id", key=True))
     at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False, index=True))
-    scheme: int
+    scheme: int = Field(sa_column=Column(Integer, nullable=False, index=True))
     minhash: bytes = Field(sa_column=_bytes())
     title: bytes = Field(sa_column=_bytes())
     title_marks: bytes = Field(sa_column=_bytes())
     lead: bytes = Field(sa_column=_bytes())
     lead_marks: bytes = Field(sa_column=_bytes())
     body: bytes = Field(sa_column=_bytes())
+    terms: bytes = Field(sa_column=_bytes())
+    term_marks: bytes = Field(sa_column=_bytes())
+    term_rarity: bytes = Field(sa_column=_bytes())
     truncated: bool
+
+
+class DecisionRow(Row, table=True):
+    """Why an entry stands where it does, as decided at the time (types.Decision).
+
+    `regroup`: its likeness to others was weighed anew since, and its event is to be looked at again.
+    """
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        Index("decision_regroup", "entry_id", sqlite_where=text("regroup"), postgresql_where=text("regroup")),
+    )
+    entry_id: int = Field(sa_column=_to("entry.id", key=True))
+    at: datetime = Field(sa_column=_time())
+    among: int
+    seen: int
+    rule: str = Field(sa_column=_text())
+    mean: float
+    size: int
+    threshold: float
+    model: str = Field(sa_column=_text())
+    compared: bytes = Field(sa_column=_bytes())
+    regroup: bool
 
 
 class LinkRow(Row, table=True):
@@ -262,6 +288,7 @@ ALIAS = table_of(AliasRow)
 VERSION = table_of(VersionRow)
 LISTED = table_of(ListedItemRow)
 SIGNATURE = table_of(SignatureRow)
+DECISION = table_of(DecisionRow)
 LINK = table_of(LinkRow)
 TEASER = table_of(TeaserRow)
 CHANGE = table_of(ChangeRow)

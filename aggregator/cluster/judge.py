@@ -1,0 +1,172 @@
+"""Rows placed among all that is near them: how probably each pair tells the same event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aggregator.cluster.copies import COLUMN_APART
+from aggregator.cluster.features import FEATURES, measure
+from aggregator.cluster.network import Network, probability
+from aggregator.cluster.rows import Rows
+from aggregator.cluster.signature import MOST_IN_TITLE, NUMBER_MARK
+from aggregator.cluster.window import Shared, Window
+
+AT_ONCE = 256
+"""Rows placed at once: their terms make a table of some 6 MB."""
+
+DAY_ODDS = 0.4
+"""Log-odds that a day between two entries takes away: 1.2 at the end of the window. Judged, not fitted: none
+of the labelled sets has true times over days."""
+
+LEAST_SAID = 20.0
+"""Sum of the idf of an entry's terms below which nothing but a copy is joined to it: "News in brief" says too
+little. A headline of four telling words has about 25."""
+
+ONE_TITLE = 0.999
+SERIES_TITLES = 0.5
+"""Cosine of titles from which two items of one outlet whose titles' numbers differ are items of a series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Judged pairs of rows. `chance` is the probability that both tell the same event; `veto` says why it is 0."""
+
+    a: Rows
+    b: Rows
+    features: NDArray[np.float32]
+    chance: NDArray[np.float64]
+    veto: NDArray[np.int8]
+
+
+VETOES = (
+    "",
+    "too few telling words to say",
+    "titles of one outlet that differ in their numbers: items of a series",
+    "one title over two texts of one outlet: items of a series",
+    "different languages are not compared",
+)
+"""Why two entries that are no copies are never joined, whatever their words say. Daily weather, closing prices,
+"Day 21", "The week in pictures": an outlet fills one template in anew."""
+
+
+def place(window: Window, network: Network, rows: Rows) -> Pairs:
+    """The candidates of rows judged; what is near to the rows is known afterwards."""
+    found = [_place(window, network, rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE)]
+    return _joined(found) if found else _none()
+
+
+def judge(window: Window, network: Network, a: Rows, b: Rows) -> Pairs:
+    """Any pairs of rows judged, near or not. All must have been placed before."""
+    found = []
+    order = np.argsort(a, kind="stable")
+    a, b = a[order], b[order]
+    different, place_of = np.unique(a, return_inverse=True)
+    for start in range(0, len(different), AT_ONCE):
+        part = different[start : start + AT_ONCE]
+        chosen = (place_of >= start) & (place_of < start + AT_ONCE)
+        shared = window.share(part, place_of[chosen] - start, b[chosen])
+        found.append(_judged(window, network, part, b[chosen], shared))
+    return _joined(found) if found else _none()
+
+
+def _place(window: Window, network: Network, rows: Rows) -> Pairs:
+    _, others, shared = window.settle(rows)
+    _settle_others(window, others)
+    changed = np.setdiff1d(window.neighbours_of(rows), rows)
+    for part in (rows, changed):
+        window.echo(part)
+    for part in (rows, changed):
+        window.compare_echoes(part)
+    return _judged(window, network, rows, others, shared)
+
+
+def _settle_others(window: Window, others: Rows) -> None:
+    unsettled = window.unsettled(others)
+    parts = [unsettled[start : start + AT_ONCE] for start in range(0, len(unsettled), AT_ONCE)]
+    for part in parts:
+        window.settle(part)
+        window.echo(part)
+    for part in parts:
+        window.compare_echoes(part)
+
+
+def survey(window: Window, rows: Rows) -> Iterator[None]:
+    """Finds what is near to each of rows anew, in steps: afterwards it is the same in whatever order they came."""
+    parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+    for step in (window.settle, window.echo, window.compare_echoes):
+        for part in parts:
+            step(part)
+            yield
+
+
+def weigh(window: Window, network: Network, rows: Rows) -> Pairs:
+    """The candidates of rows judged by what a survey found to be near."""
+    found = []
+    for start in range(0, len(rows), AT_ONCE):
+        part = rows[start : start + AT_ONCE]
+        a, others = window.meet(part)
+        _settle_others(window, others)
+        found.append(_judged(window, network, part, others, window.share(part, a, others)))
+    return _joined(found) if found else _none()
+
+
+def _judged(window: Window, network: Network, rows: Rows, others: Rows, shared: Shared) -> Pairs:
+    features = measure(window, rows, others, shared)
+    one = rows[shared.a]
+    apart = np.abs(window.entries.at[one] - window.entries.at[others]) / 86_400
+    veto = _vetoes(window, one, others, shared, features)
+    chance = np.where(veto > 0, 0.0, probability(network.logits(features) - DAY_ODDS * apart))
+    return Pairs(one, others, features, chance, veto)
+
+
+def _vetoes(
+    window: Window, one: Rows, others: Rows, shared: Shared, features: NDArray[np.float32]
+) -> NDArray[np.int8]:
+    """For each pair the number of its veto in VETOES, 0 = none."""
+    left, right = shared.left, shared.right
+    said = np.bincount(left.owner, left.idf, minlength=len(left.norm))[shared.a]
+    said_other = np.bincount(right.owner, right.idf, minlength=len(right.norm))[shared.b]
+    outlet = window.entries.outlet
+    same_outlet = (outlet[one] == outlet[others]) & (outlet[one] > 0)
+    alike = features[:, FEATURES.index("titles alike")]
+    both = features[:, FEATURES.index("shorter text")] > 0
+    one_only = ~both & (features[:, FEATURES.index("longer text")] > 0)
+    apart = np.abs(window.entries.at[one] - window.entries.at[others]) >= COLUMN_APART.total_seconds()
+    veto = np.where(same_outlet & (both | (one_only & apart)) & (alike > ONE_TITLE), 3, 0)
+    veto = np.where(same_outlet & (alike >= SERIES_TITLES) & _other_numbers(window, shared), 2, veto)
+    veto = np.where(np.minimum(said, said_other) < LEAST_SAID, 1, veto)
+    lang = window.entries.lang
+    return np.where((lang[one] != lang[others]) & (lang[one] > 0) & (lang[others] > 0), 4, veto).astype(
+        np.int8
+    )
+
+
+def _other_numbers(window: Window, shared: Shared) -> NDArray[np.bool_]:
+    """Whether both titles have numbers and not the same ones."""
+    left, right = shared.left, shared.right
+    marks, marks_right = window.entries.mark[left.at], window.entries.mark[right.at]
+    titled = (marks & NUMBER_MARK > 0) & (marks & MOST_IN_TITLE > 0)
+    titled_right = (marks_right & NUMBER_MARK > 0) & (marks_right & MOST_IN_TITLE > 0)
+    both = shared.sum_of((titled[shared.one] & titled_right[shared.other]).astype(float))
+    count = np.bincount(left.owner, titled, minlength=len(left.norm))[shared.a]
+    count_right = np.bincount(right.owner, titled_right, minlength=len(right.norm))[shared.b]
+    return (count > 0) & (count_right > 0) & ((both < count) | (both < count_right))
+
+
+def _joined(parts: list[Pairs]) -> Pairs:
+    return Pairs(
+        np.concatenate([part.a for part in parts]),
+        np.concatenate([part.b for part in parts]),
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.chance for part in parts]),
+        np.concatenate([part.veto for part in parts]),
+    )
+
+
+def _none() -> Pairs:
+    rows = np.empty(0, np.int64)
+    return Pairs(rows, rows, np.empty((0, len(FEATURES)), np.float32), np.empty(0), np.empty(0, np.int8))

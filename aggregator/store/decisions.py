@@ -1,0 +1,161 @@
+"""The clusterer's decisions as they were made, and the signatures they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import bindparam, delete, insert, or_, select, update
+from sqlalchemy.engine import Connection
+
+from aggregator.store.entries import chunks, signature_values
+from aggregator.store.tables import DECISION, ENTRY, SIGNATURE
+from aggregator.types import Compared, Decision, Entry, EntryId, Rule, Signature
+
+HEAD = np.dtype([("other", "<i8"), ("probability", "<f4"), ("is_copy", "?"), ("veto", "i1")])
+"""A compared entry in the column `compared`; its features follow as 16-bit floats."""
+
+
+def write_decisions(db: Connection, decisions: Sequence[Decision], *, regroup: bool) -> None:
+    """The decision on each of these entries becomes the given one."""
+    for part in chunks(decision.entry for decision in decisions):
+        db.execute(delete(DECISION).where(DECISION.c.entry_id.in_(part)))
+    if decisions:
+        db.execute(insert(DECISION), [_values(decision, regroup=regroup) for decision in decisions])
+
+
+def _values(decision: Decision, *, regroup: bool) -> dict[str, Any]:
+    return {
+        "entry_id": decision.entry,
+        "at": decision.at,
+        "among": decision.among,
+        "seen": decision.seen,
+        "rule": decision.rule,
+        "mean": decision.mean,
+        "size": decision.size,
+        "threshold": decision.threshold,
+        "model": decision.model,
+        "compared": _packed(decision.compared),
+        "regroup": regroup,
+    }
+
+
+def _packed(compared: Sequence[Compared]) -> bytes:
+    heads = [(one.other, one.probability, one.is_copy, one.veto) for one in compared]
+    features = np.array([one.features for one in compared], dtype="<f2")
+    return np.array(heads, dtype=HEAD).tobytes() + features.tobytes()
+
+
+def _unpacked(stored: bytes, features: int) -> tuple[Compared, ...]:
+    count = len(stored) // (HEAD.itemsize + 2 * features)
+    heads = np.frombuffer(stored[: count * HEAD.itemsize], dtype=HEAD)
+    values: NDArray[np.float16] = np.frombuffer(stored, "<f2", offset=count * HEAD.itemsize).reshape(
+        count, features
+    )
+    return tuple(
+        Compared(EntryId(other), probability, is_copy, veto, tuple(row))
+        for (other, probability, is_copy, veto), row in zip(heads.tolist(), values.tolist(), strict=True)
+    )
+
+
+def decision_of(db: Connection, entry: EntryId, features: int) -> Decision | None:
+    """The decision on an entry, whose comparisons have so many features; None before it is decided on."""
+    row = db.execute(select(DECISION).where(DECISION.c.entry_id == entry)).first()
+    if row is None:
+        return None
+    return Decision(
+        entry=EntryId(row.entry_id),
+        at=row.at,
+        among=row.among,
+        seen=row.seen,
+        rule=Rule(row.rule),
+        mean=row.mean,
+        size=row.size,
+        threshold=row.threshold,
+        model=row.model,
+        compared=_unpacked(row.compared, features),
+    )
+
+
+def write_rules(db: Connection, rules: Mapping[EntryId, tuple[Rule, float, int]]) -> None:
+    """What decided on each of these entries: the rule, the mean probability, the size of its event."""
+    rows = [
+        {"number": entry, "decided": rule, "average": mean, "entries": size}
+        for entry, (rule, mean, size) in rules.items()
+    ]
+    if rows:
+        change = update(DECISION).where(DECISION.c.entry_id == bindparam("number"))
+        columns: dict[str, Any] = {
+            "rule": bindparam("decided"),
+            "mean": bindparam("average"),
+            "size": bindparam("entries"),
+        }
+        db.execute(change.values(columns), rows)
+
+
+def to_regroup(db: Connection, limit: int) -> list[EntryId]:
+    """Entries whose event is to be looked at again."""
+    query = select(DECISION.c.entry_id).where(DECISION.c.regroup).order_by(DECISION.c.entry_id).limit(limit)
+    return [EntryId(row.entry_id) for row in db.execute(query)]
+
+
+def regrouped(db: Connection, entries: Iterable[EntryId]) -> None:
+    """The events of these entries have been looked at again."""
+    for part in chunks(entries):
+        db.execute(update(DECISION).where(DECISION.c.entry_id.in_(part)).values(regroup=False))
+
+
+def ask_to_regroup(db: Connection, entries: Iterable[EntryId]) -> None:
+    """The events of these entries are to be looked at again."""
+    for part in chunks(entries):
+        db.execute(update(DECISION).where(DECISION.c.entry_id.in_(part)).values(regroup=True))
+
+
+# ---- signatures ----------------------------------------------------------------------------------
+
+
+def to_sign(db: Connection, scheme: int, limit: int) -> list[tuple[EntryId, Entry]]:
+    """Entries that have no signature of this scheme, with all that a signature is made of."""
+    query = (
+        select(ENTRY)
+        .outerjoin(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
+        .where(or_(SIGNATURE.c.entry_id.is_(None), SIGNATURE.c.scheme != scheme))
+        .order_by(ENTRY.c.id)
+        .limit(limit)
+    )
+    return [(EntryId(row.id), _entry(row)) for row in db.execute(query)]
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        identity=row.identity,
+        guid=row.guid,
+        url=row.url,
+        canonical_url=row.canonical_url,
+        title=row.title,
+        summary=row.summary,
+        text=row.text,
+        html=row.html,
+        lang=row.lang,
+        author=row.author,
+        source=row.source,
+        published_at=row.published_at,
+        date_guessed=row.date_guessed,
+        truncated=row.truncated,
+        content_hash=row.content_hash,
+        text_key=row.text_key,
+        title_key=row.title_key,
+        listed=(),
+    )
+
+
+def write_signatures(db: Connection, signed: Collection[tuple[EntryId, Entry, Signature]]) -> None:
+    """The signatures of these entries become the given ones; the entries wait for the clusterer again."""
+    numbers = [number for number, _, _ in signed]
+    for part in chunks(numbers):
+        db.execute(delete(SIGNATURE).where(SIGNATURE.c.entry_id.in_(part)))
+        db.execute(update(ENTRY).where(ENTRY.c.id.in_(part)).values(pending=True))
+    if signed:
+        db.execute(insert(SIGNATURE), [signature_values(*one) for one in signed])
