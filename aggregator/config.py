@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     window_days: float = Field(
         3.0, gt=0, le=366, description="entries further apart than this are never grouped"
     )
+    weights: Path | None = Field(
+        None, description="a file that calibrate made; the weights that come with the program without one"
+    )
     allow_addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="addresses or networks, comma-separated, that may be fetched although not global"
     )

@@ -429,6 +429,24 @@ class Link:
     is_copy: bool
 
 
+class CorrectionKind(StrEnum):
+    """What people say of entries: two tell the same event, two do not, one is the record of its event."""
+
+    TOGETHER = "must_link"
+    APART = "cannot_link"
+    PIN = "pin"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One thing that people said, for good. `b` is None for a pin. Of two that contradict the newer holds."""
+
+    kind: CorrectionKind
+    a: EntryId
+    b: EntryId | None
+    at: datetime
+
+
 class Rule(StrEnum):
     """What decided where an entry stands."""
 

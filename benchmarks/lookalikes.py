@@ -187,15 +187,22 @@ def written(suffix: str) -> Iterator[tuple[dict[str, str | None], str]]:
                 )  # fmt: skip
 
 
+def lookalikes(suffix: str) -> tuple[list[bytes], dict[str, str]]:
+    """The lines of JSON of set "a" or "b", and the event of each id."""
+    told = list(written(suffix))
+    lines = [json.dumps(entry).encode() + b"\n" for entry, _ in told]
+    return lines, {str(entry["id"]): event for entry, event in told}
+
+
 def main() -> None:
     """Writes both sets into the folder named on the command line."""
     folder = Path(sys.argv[1])
     for suffix in "ab":
-        told = list(written(suffix))
-        lines = "".join(json.dumps(entry) + "\n" for entry, _ in told)
-        labels = "".join(f"{entry['id']}\t{event}\n" for entry, event in told)
-        (folder / f"lookalikes_{suffix}.jsonl").write_text(lines, encoding="utf-8")
-        (folder / f"lookalikes_{suffix}.labels.tsv").write_text(labels, encoding="utf-8")
+        lines, labels = lookalikes(suffix)
+        (folder / f"lookalikes_{suffix}.jsonl").write_bytes(b"".join(lines))
+        (folder / f"lookalikes_{suffix}.labels.tsv").write_text(
+            "".join(f"{name}\t{event}\n" for name, event in labels.items()), encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

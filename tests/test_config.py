@@ -72,5 +72,5 @@ def test_every_setting_is_documented() -> None:
     readme = (ROOT / "README.md").read_text()
     for name, field in Settings.model_fields.items():
         shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        default = f"`{shown}`" if shown != "" else "none"
+        default = f"`{shown}`" if shown not in ("", None) else "none"
         assert f"| `{name.upper()}` | {default} | {field.description} |" in readme

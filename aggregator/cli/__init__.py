@@ -53,7 +53,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
     try:
         return int(arguments.run(settings, arguments))
-    except OpmlError as error:
+    except (OpmlError, SettingsError) as error:
         return _fault(error, USAGE)
     except StoreError as error:
         return _fault(error, FAILED)

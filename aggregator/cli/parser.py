@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aggregator.config import PREFIX, Settings
@@ -26,29 +27,66 @@ def build_parser() -> argparse.ArgumentParser:
         parents=[settings],
     )
     parser.set_defaults(run=_serve, poll=True, cluster=True)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", prog="aggregator")
+    commands = _Commands(
+        parser.add_subparsers(title="commands", metavar="COMMAND", prog="aggregator"), settings
+    )
+    _polling(commands)
+    _entries(commands)
+    _events_and_feeds(commands)
+    _weights(commands)
+    commands.add(
+        "demo", _demo, "Serve bundled sample feeds on loopback, poll them, and show the events."
+    ).add_argument("--keep", action="store_true", help="keep the demo's database and say where it is")
+    return parser
 
-    def command(name: str, run: Run, summary: str, arguments: str = "") -> argparse.ArgumentParser:
-        usage = f"aggregator {name} [options]{arguments}"
-        made = commands.add_parser(name, help=summary, description=summary, usage=usage, parents=[settings])
+
+@dataclass(frozen=True, slots=True)
+class _Commands:
+    """A level of commands, each of which also takes the settings; `path` is what stands before their names."""
+
+    parsers: Any
+    settings: argparse.ArgumentParser
+    path: str = ""
+
+    def add(self, name: str, run: Run, summary: str, arguments: str = "") -> argparse.ArgumentParser:
+        made: argparse.ArgumentParser = self.parsers.add_parser(
+            name,
+            help=summary,
+            description=summary,
+            usage=f"aggregator {self.path}{name} [options]{arguments}",
+            parents=[self.settings],
+        )
         made.set_defaults(run=run)
         return made
 
-    serve = command("serve", _serve, "Run the daemon: poll, group, keep going until stopped.")
+    def below(self, name: str, summary: str, arguments: str) -> _Commands:
+        """A command that is a level of its own."""
+        parser = self.add(name, _no_action, summary, arguments)
+        actions = parser.add_subparsers(
+            title="actions", metavar="ACTION", prog=f"aggregator {name}", required=True
+        )
+        return _Commands(actions, self.settings, f"{self.path}{name} ")
+
+
+def _polling(commands: _Commands) -> None:
+    serve = commands.add("serve", _serve, "Run the daemon: poll, group, keep going until stopped.")
     serve.add_argument("--no-poll", dest="poll", action="store_false", help="fetch nothing in this process")
     serve.add_argument(
         "--no-cluster", dest="cluster", action="store_false", help="group nothing in this process"
     )
     serve.add_argument("--no-web", action="store_true", help="serve no web page (this version has none)")
-    poll = command("poll", _poll, "Poll the feeds that are due once, group what they bring, and stop.")
+    poll = commands.add("poll", _poll, "Poll the feeds that are due once, group what they bring, and stop.")
     poll.add_argument(
         "--all", action="store_true", help="all feeds now, as far as MIN_INTERVAL and servers allow"
     )
-    poll.add_argument("--json", action="store_true", help="the summary as JSON")
-    bring = command("import", _import, "Import entries from JSON Lines, then group them.", " FILE")
+    _as_json(poll)
+
+
+def _entries(commands: _Commands) -> None:
+    bring = commands.add("import", _import, "Import entries from JSON Lines, then group them.", " FILE")
     bring.add_argument("file", help='a file, gzipped or not; "-" is standard input')
-    bring.add_argument("--json", action="store_true", help="the summary as JSON")
-    measure = command(
+    _as_json(bring)
+    measure = commands.add(
         "evaluate",
         _evaluate,
         "Group labelled entries in a scratch database, compare with the labels.",
@@ -59,33 +97,8 @@ def build_parser() -> argparse.ArgumentParser:
     measure.add_argument(
         "--orders", type=_count, default=0, help="also all at once, and in so many random orders (default 0)"
     )
-    measure.add_argument("--json", action="store_true", help="as JSON")
-    events = command("events", _events, "List events, those that grew last first.", " [WORD ...]")
-    events.add_argument("words", nargs="*", help="only events one of whose entries has all these words")
-    events.add_argument("--limit", type=_positive, default=30, help="at most so many (default 30)")
-    events.add_argument("--json", action="store_true", help="as JSON")
-    event = command("event", _no_action, "Show one event.", " show ID")
-    actions = event.add_subparsers(title="actions", metavar="ACTION", prog="aggregator event", required=True)
-    show = actions.add_parser(
-        "show",
-        help="Print an event's record.",
-        usage="aggregator event show [options] ID",
-        parents=[settings],
-    )
-    show.add_argument("id", type=_row_id, help="the event's id")
-    show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    show.set_defaults(run=_show)
-    feeds = command("feeds", _no_action, "Show the feeds, or check them.", " list|check")
-    listing = feeds.add_subparsers(title="actions", metavar="ACTION", prog="aggregator feeds", required=True)
-    for name, run, summary in (
-        ("list", _list_feeds, "Every listed feed and its state, as last seen."),
-        ("check", _check_feeds, "Poll every feed that may be asked, then say what to do about which."),
-    ):
-        usage = f"aggregator feeds {name} [options]"
-        about = listing.add_parser(name, help=summary, description=summary, usage=usage, parents=[settings])
-        about.add_argument("--json", action="store_true", help="as JSON")
-        about.set_defaults(run=run)
-    explain = command(
+    _as_json(measure)
+    explain = commands.add(
         "explain",
         _explain,
         "Say why an entry is in its event, or why two are (not) together.",
@@ -93,22 +106,70 @@ def build_parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("entry", type=_row_id, help="an entry's id")
     explain.add_argument("other", type=_row_id, nargs="?", help="another entry's id")
-    explain.add_argument("--json", action="store_true", help="as JSON")
-    demo = command("demo", _demo, "Serve bundled sample feeds on loopback, poll them, and show the events.")
-    demo.add_argument("--keep", action="store_true", help="keep the demo's database and say where it is")
-    return parser
+    _as_json(explain)
+
+
+def _events_and_feeds(commands: _Commands) -> None:
+    events = commands.add("events", _events, "List events, those that grew last first.", " [WORD ...]")
+    events.add_argument("words", nargs="*", help="only events one of whose entries has all these words")
+    events.add_argument("--limit", type=_positive, default=30, help="at most so many (default 30)")
+    _as_json(events)
+    event = commands.below("event", "Show an event, or correct it.", " show|merge|split|pin|unpin ...")
+    show = event.add("show", _show, "Print an event's record.", " ID")
+    show.add_argument("id", type=_row_id, help="the event's id")
+    show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    _corrections(event)
+    feeds = commands.below("feeds", "Show the feeds, or check them.", " list|check")
+    _as_json(feeds.add("list", _list_feeds, "Every listed feed and its state, as last seen."))
+    _as_json(
+        feeds.add(
+            "check", _check_feeds, "Poll every feed that may be asked, then say what to do about which."
+        )
+    )
+
+
+def _corrections(event: _Commands) -> None:
+    merge = event.add("merge", _merge, "Say that two events are one; it keeps the id of the first.", " A B")
+    merge.add_argument("id", type=_row_id, metavar="A", help="the event that stays")
+    merge.add_argument("other", type=_row_id, metavar="B", help="the event that joins it")
+    split = event.add("split", _split, "Say that entries of an event tell another one.", " ID ENTRY ...")
+    split.add_argument("id", type=_row_id, metavar="ID", help="the event, which keeps its id")
+    split.add_argument(
+        "entries", type=_row_id, nargs="+", metavar="ENTRY", help="entries that leave it together"
+    )
+    pin = event.add("pin", _pin, "Make an entry the record of its event, now and later.", " ENTRY")
+    unpin = event.add("unpin", _unpin, "Let the record of a pinned entry's event be chosen again.", " ENTRY")
+    for action in (pin, unpin):
+        action.add_argument("entry", type=_row_id, metavar="ENTRY", help="the entry's id")
+    for action in (merge, split, pin, unpin):
+        _as_json(action)
+
+
+def _weights(commands: _Commands) -> None:
+    tune = commands.add(
+        "calibrate", _calibrate, "Move the weights of the score towards labelled entries.", " FILE LABELS"
+    )
+    tune.add_argument("file", help='entries as for import; "-" is standard input')
+    tune.add_argument("labels", help="lines of id, tab, event")
+    tune.add_argument("--output", default="weights.json", help="where to write them (default weights.json)")
+    _as_json(tune)
+
+
+def _as_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON")
 
 
 def _settings_flags() -> argparse.ArgumentParser:
     flags = argparse.ArgumentParser(add_help=False)
     group = flags.add_argument_group("settings")
     for name, field in Settings.model_fields.items():
-        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        default = "none" if shown in ("", None) else shown
         group.add_argument(
             f"--{name.replace('_', '-')}",
             metavar="VALUE",
             default=argparse.SUPPRESS,
-            help=f"{field.description} (default: {default if default != '' else 'none'})".replace("%", "%%"),
+            help=f"{field.description} (default: {default})".replace("%", "%%"),
         )
     return flags
 
@@ -158,6 +219,12 @@ def _evaluate(settings: Settings, arguments: argparse.Namespace) -> int:
     return evaluate_file(settings, arguments)
 
 
+def _calibrate(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.calibrating import calibrate  # noqa: PLC0415
+
+    return calibrate(settings, arguments)
+
+
 def _events(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.events import list_events  # noqa: PLC0415
 
@@ -168,6 +235,30 @@ def _show(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.events import show_event  # noqa: PLC0415
 
     return show_event(settings, arguments)
+
+
+def _merge(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.correcting import merge_command  # noqa: PLC0415
+
+    return merge_command(settings, arguments)
+
+
+def _split(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.correcting import split_command  # noqa: PLC0415
+
+    return split_command(settings, arguments)
+
+
+def _pin(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.correcting import pin_command  # noqa: PLC0415
+
+    return pin_command(settings, arguments)
+
+
+def _unpin(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.correcting import unpin_command  # noqa: PLC0415
+
+    return unpin_command(settings, arguments)
 
 
 def _list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -131,8 +131,12 @@ class Reconciled:
     merged: Mapping[EventId, int]
 
 
-def reconcile(groups: Sequence[Group], current: Mapping[EntryId, EventId]) -> Reconciled:
+def reconcile(
+    groups: Sequence[Group], current: Mapping[EntryId, EventId], fixed: Mapping[EventId, int] | None = None
+) -> Reconciled:
     """The groups with event ids, so that ids change for as few entries as can be.
+
+    `fixed` says of events in which of the groups their id stays, by its position.
 
     `current` names the event of every entry that has one; it must hold all members of each event it names. An
     event's id stays with the group that holds most of its entries (then the older event, then the lower entry).
@@ -145,8 +149,8 @@ def reconcile(groups: Sequence[Group], current: Mapping[EntryId, EventId]) -> Re
         for index, overlap in enumerate(overlaps)
         for event, count in overlap.items()
     )
-    event_of: dict[int, EventId] = {}
-    taken: set[EventId] = set()
+    event_of: dict[int, EventId] = {index: event for event, index in (fixed or {}).items()}
+    taken: set[EventId] = set(fixed or {})
     for _, event, _, index in wishes:
         if index not in event_of and event not in taken:
             event_of[index] = event

@@ -16,20 +16,23 @@ from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, partition
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
 from aggregator.cluster.judge import Pairs, place, survey, weigh
-from aggregator.cluster.network import shipped
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.prepared import Prepared, prepare
 from aggregator.cluster.rows import Rows
 from aggregator.cluster.signature import SCHEME, sign
 from aggregator.cluster.window import Window
 from aggregator.config import Settings
+from aggregator.pipeline.calibrating import network_of
 from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.record import refresh_records
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
+from aggregator.store.corrections import corrections_of
+from aggregator.store.dialect import lock_grouping
 from aggregator.types import (
     ChangeKind,
     Compared,
+    CorrectionKind,
     Decision,
     EntryId,
     EventId,
@@ -106,7 +109,7 @@ class Clusterer:
         self._store = store
         self._now = now
         self._days = settings.window_days
-        self._network = shipped()
+        self._network = network_of(settings)
         self._prepared: dict[EntryId, Prepared] = {}
         self._all_signed = False
         self._start_anew()
@@ -164,6 +167,7 @@ class Clusterer:
     # ---- new entries -----------------------------------------------------------------------------
 
     def _settle(self, db: Connection, batch: Sequence[Signed]) -> ClusterReport:
+        lock_grouping(db)
         numbers = {entry.id for entry in batch}
         self._load(db, {day_of(entry.at) for entry in batch}, numbers)
         rows = self._window.put(batch)
@@ -181,11 +185,12 @@ class Clusterer:
         kept = _by_event(current, events - edited)
         entries = self._ordered(numbers | current.keys())
         known = stored.links_of(db, numbers | current.keys())
-        groups = partition(entries, kept, known, self._bonds(db, entries))
+        bonds = bonds_of(db, entries)
+        groups = partition(entries, kept, known, bonds)
         written = write_groups(db, groups, current, self._now())
         stored.settle(db, numbers)
         self._decide(db, rows, pairs, copies, regroup=False)
-        decisions.write_rules(db, _rules(groups, numbers, known))
+        decisions.write_rules(db, _rules(groups, numbers, known, bonds))
         touched = {event for group, event in zip(groups, written.event_of, strict=True) if group & numbers}
         self._refresh(db, touched, numbers, written, known)
         return ClusterReport(
@@ -248,9 +253,11 @@ class Clusterer:
 
     def _form_anew(self, db: Connection, flagged: Sequence[EntryId]) -> ClusterReport:
         """Forms the events of these entries, and of all that are near to them, from nothing but their links."""
+        lock_grouping(db)
         reached, links, current = _closure(db, flagged)
         entries = self._ordered(reached)
-        groups = partition(entries, (), links, self._bonds(db, entries))
+        bonds = bonds_of(db, entries)
+        groups = partition(entries, (), links, bonds)
         written = write_groups(db, groups, current, self._now())
         moved = {
             entry
@@ -259,7 +266,7 @@ class Clusterer:
             if current.get(entry) != event
         }
         decisions.regrouped(db, reached)
-        decisions.write_rules(db, _rules(groups, reached, links))
+        decisions.write_rules(db, _rules(groups, reached, links, bonds))
         self._refresh(db, set(written.event_of), moved, written, links)
         return ClusterReport(
             reviewed=len(flagged),
@@ -294,9 +301,6 @@ class Clusterer:
             entry: int(content[row]) if (row := row_of.get(entry)) is not None else 0 for entry in entries
         }
         return sorted(keys, key=lambda entry: (keys[entry], entry))
-
-    def _bonds(self, db: Connection, entries: Collection[EntryId]) -> Bonds:  # noqa: ARG002
-        return Bonds()
 
     # ---- writing ---------------------------------------------------------------------------------
 
@@ -381,6 +385,14 @@ class Clusterer:
         stored.add_changes(db, updates, self._now())
 
 
+def bonds_of(db: Connection, entries: Collection[EntryId]) -> Bonds:
+    """What people said of these entries."""
+    said = corrections_of(db, entries)
+    together = [(one.a, one.b) for one in said if one.kind is CorrectionKind.TOGETHER and one.b is not None]
+    apart = [(one.a, one.b) for one in said if one.kind is CorrectionKind.APART and one.b is not None]
+    return Bonds(tuple(together), tuple(apart))
+
+
 def _by_event(current: Mapping[EntryId, EventId], events: Collection[EventId]) -> list[Group]:
     members: dict[EventId, set[EntryId]] = defaultdict(set)
     for entry, event in current.items():
@@ -390,7 +402,7 @@ def _by_event(current: Mapping[EntryId, EventId], events: Collection[EventId]) -
 
 
 def _rules(
-    groups: Iterable[Group], entries: Collection[EntryId], links: Iterable[Link]
+    groups: Iterable[Group], entries: Collection[EntryId], links: Iterable[Link], bonds: Bonds
 ) -> dict[EntryId, tuple[Rule, float, int]]:
     """What put each of `entries` into its group, the mean of its links there, and the group's size."""
     group_of = {entry: group for group in groups for entry in group}
@@ -402,10 +414,12 @@ def _rules(
                 total[end] += link.score
                 if link.is_copy:
                     copied.add(end)
+    said = {end for pair in (*bonds.together, *bonds.apart) for end in pair}
     found: dict[EntryId, tuple[Rule, float, int]] = {}
     for entry in entries:
         size = len(group_of[entry])
         rule = Rule.ALONE if size == 1 else Rule.COPY if entry in copied else Rule.AVERAGE
+        rule = Rule.CORRECTED if entry in said else rule
         found[entry] = (rule, total[entry] / max(1, size - 1), size)
     return found
 

@@ -12,13 +12,26 @@ from aggregator.cluster.assign import SAME_EVENT
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
 from aggregator.cluster.judge import VETOES
-from aggregator.cluster.network import Network, shipped
+from aggregator.cluster.network import Network
 from aggregator.cluster.prepared import prepare
 from aggregator.cluster.signature import shared_words
 from aggregator.config import Settings
+from aggregator.pipeline.calibrating import network_of
+from aggregator.store.corrections import corrections_of
 from aggregator.store.decisions import decision_of
 from aggregator.store.events import events_of, links_of, members, signed_entries
-from aggregator.types import Compared, Decision, EntryId, EventId, Link, Member, Rule, Signed
+from aggregator.types import (
+    Compared,
+    Correction,
+    CorrectionKind,
+    Decision,
+    EntryId,
+    EventId,
+    Link,
+    Member,
+    Rule,
+    Signed,
+)
 
 TELLING = 0.25
 """Log-odds from which a feature is worth a word."""
@@ -133,13 +146,14 @@ def explain_pair(db: Connection, entry: EntryId, other: EntryId, settings: Setti
     link = next((one for one in links_of(db, [entry]) if other in (one.a, one.b)), None)
     copies = _copies(signed, entry, other) if link is not None and link.is_copy else ""
     probability = 1.0 if copies else compared.probability if compared else link.score if link else None
-    told = _told(shipped(), compared) if compared else ()
+    told = _told(network_of(settings), compared) if compared else ()
+    said = _said(db, entry, other)
     apart = abs(known[entry].published_at - known[other].published_at)
     return Pair(
         entry=known[entry],
         other=known[other],
         together=together,
-        verdict=_verdict(together, bool(copies), probability, apart, settings),
+        verdict=said or _verdict(together, bool(copies), probability, apart, settings),
         probability=probability,
         is_copy=bool(copies),
         reason=_reason(copies, compared, told) or _absent(link, known[entry], known[other]),
@@ -180,6 +194,31 @@ def _told(network: Network, compared: Compared) -> tuple[Told, ...]:
         )
     ]
     return tuple(sorted(told, key=lambda one: -abs(one.weight)))
+
+
+def _said(db: Connection, entry: EntryId, other: EntryId) -> str:
+    """What people said of the two, directly or by way of others; nothing if they did not."""
+    tied: dict[EntryId, Correction] = {}
+    frontier = {entry}
+    while frontier:
+        reached: set[EntryId] = set()
+        for one in corrections_of(db, frontier):
+            if one.b is None:
+                continue
+            for here, there in ((one.a, one.b), (one.b, one.a)):
+                if here in frontier and there != entry and there not in tied:
+                    tied[there] = one
+                    if one.kind is CorrectionKind.TOGETHER:
+                        reached.add(there)
+        frontier = reached
+    if other not in tied:
+        return ""
+    said = tied[other]
+    if said.kind is CorrectionKind.TOGETHER:
+        return (
+            f"together: people said so on {said.at:%Y-%m-%d} (event merge, or a split of both from another)"
+        )
+    return f"apart: people said so on {said.at:%Y-%m-%d} (event split)"
 
 
 def _verdict(

@@ -24,10 +24,17 @@ class Written:
 
 
 def write_groups(
-    db: Connection, groups: Sequence[Group], current: Mapping[EntryId, EventId], now: datetime
+    db: Connection,
+    groups: Sequence[Group],
+    current: Mapping[EntryId, EventId],
+    now: datetime,
+    fixed: Mapping[EventId, int] | None = None,
 ) -> Written:
-    """Moves entries so that each group is one event. `current` holds all entries of each event it names."""
-    reconciled = reconcile(groups, current)
+    """Moves entries so that each group is one event. `current` holds all entries of each event it names.
+
+    `fixed` says of events in which of the groups, by position, their id stays.
+    """
+    reconciled = reconcile(groups, current, fixed)
     fresh = iter(stored.create_events(db, sum(a.event_id is None for a in reconciled.assignments), now))
     events = tuple(next(fresh) if a.event_id is None else a.event_id for a in reconciled.assignments)
     stored.move_entries(

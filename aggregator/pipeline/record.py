@@ -9,9 +9,11 @@ from dataclasses import replace
 from sqlalchemy.engine import Connection
 
 from aggregator.store import events as stored
+from aggregator.store.corrections import corrections_of
 from aggregator.store.events import StoredEvent
 from aggregator.teaser import choose_canonical, coverage, starts_like, truncate
 from aggregator.types import (
+    CorrectionKind,
     EntryId,
     EventId,
     Link,
@@ -60,11 +62,12 @@ def _refresh_members(db: Connection, events: Collection[EventId], score: Score) 
     versions = stored.versions_of(db, [member.id for group in members.values() for member in group])
     teasers_before = stored.teasers_of(db, events)
     copies = _copy_groups(stored.links_of(db, [m.id for group in members.values() for m in group]))
+    pins = _pins(db, [m.id for group in members.values() for m in group])
     rows: list[StoredEvent] = []
     relations: dict[EntryId, tuple[Relation, float | None]] = {}
     teasers: dict[EventId, list[Teaser]] = {}
     for event, group in members.items():
-        canonical = choose_canonical(group)
+        canonical = _pinned(group, pins) or choose_canonical(group)
         row = _event_row(event, group, canonical)
         if row != before.get(event):
             rows.append(row)
@@ -81,6 +84,17 @@ def _refresh_members(db: Connection, events: Collection[EventId], score: Score) 
     stored.write_relations(db, relations)
     stored.write_teasers(db, teasers)
     return {row.id for row in rows} | set(teasers)
+
+
+def _pins(db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, int]:
+    """The entries that people pinned, the newest with the highest number."""
+    said = [one for one in corrections_of(db, entries) if one.kind is CorrectionKind.PIN]
+    return {one.a: number for number, one in enumerate(said)}
+
+
+def _pinned(group: Sequence[Member], pins: Mapping[EntryId, int]) -> Member | None:
+    pinned = [member for member in group if member.id in pins]
+    return max(pinned, key=lambda member: pins[member.id], default=None)
 
 
 def _event_row(event: EventId, group: Sequence[Member], canonical: Member) -> StoredEvent:

@@ -95,6 +95,13 @@ def write_rules(db: Connection, rules: Mapping[EntryId, tuple[Rule, float, int]]
         db.execute(change.values(columns), rows)
 
 
+def correct_rules(db: Connection, entries: Iterable[EntryId], size: int) -> None:
+    """People decided where these entries stand: in an event of so many."""
+    for part in chunks(entries):
+        change = update(DECISION).where(DECISION.c.entry_id.in_(part))
+        db.execute(change.values(rule=Rule.CORRECTED, size=size))
+
+
 def to_regroup(db: Connection, limit: int) -> list[EntryId]:
     """Entries whose event is to be looked at again."""
     query = select(DECISION.c.entry_id).where(DECISION.c.regroup).order_by(DECISION.c.entry_id).limit(limit)

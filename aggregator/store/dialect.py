@@ -224,6 +224,16 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
                 connection.exec_driver_sql(f"SELECT pg_advisory_unlock({number})")
 
 
+def lock_grouping(connection: Connection) -> None:
+    """Waits until no other transaction writes events, and lets none until this one ends.
+
+    On SQLite every transaction that writes is alone; on PostgreSQL this is an advisory lock.
+    """
+    if connection.dialect.name == "postgresql":
+        number = int.from_bytes(b"events", "big")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
+
+
 def tidy(engine: Engine) -> None:
     """Statistics for the query planner brought up to date, and SQLite's write-ahead log folded in."""
     if engine.dialect.name == "sqlite":

@@ -55,6 +55,14 @@ def _events_with(words: str) -> Select[Any]:
     return query
 
 
+def event_now(db: Connection, event: EventId) -> EventId | None:
+    """The event, or the one that it was merged into; None if there is none of that id."""
+    row = db.execute(select(EVENT.c.merged_into).where(EVENT.c.id == event)).first()
+    if row is None:
+        return None
+    return event if row.merged_into is None else EventId(row.merged_into)
+
+
 def event_record(db: Connection, event: EventId) -> EventRecord | None:
     """The whole record of an event, None if there is none of that id. A merged event shows what it was."""
     query = select(

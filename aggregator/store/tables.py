@@ -247,6 +247,18 @@ class LinkRow(Row, table=True):
     is_copy: bool
 
 
+class CorrectionRow(Row, table=True):
+    """What people said of entries (types.Correction): kept for good, and obeyed by every grouping."""
+
+    __tablename__ = "correction"
+    __table_args__ = (NUMBERED,)
+    id: int | None = Field(default=None, sa_column=_number())
+    kind: str = Field(sa_column=_text())
+    a: int = Field(sa_column=_to("entry.id", index=True))
+    b: int | None = Field(sa_column=_to("entry.id", nullable=True, index=True))
+    at: datetime = Field(sa_column=_time())
+
+
 class TeaserRow(Row, table=True):
     """A truncated item beside an event (types.Teaser), in the order to show."""
 
@@ -291,4 +303,5 @@ SIGNATURE = table_of(SignatureRow)
 DECISION = table_of(DecisionRow)
 LINK = table_of(LinkRow)
 TEASER = table_of(TeaserRow)
+CORRECTION = table_of(CorrectionRow)
 CHANGE = table_of(ChangeRow)

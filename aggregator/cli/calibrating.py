@@ -1,0 +1,109 @@
+"""The command that makes weights: calibrate."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from aggregator.cli.screen import print_json, print_table, progress_bar
+from aggregator.cluster.metrics import Agreement
+from aggregator.cluster.network import written
+from aggregator.config import Settings
+from aggregator.pipeline.calibrating import (
+    Labelled,
+    examples,
+    fitted,
+    grouping_with,
+    halves,
+    labelled_entries,
+    network_of,
+)
+from aggregator.pipeline.evaluating import LabelsError, read_labels
+from aggregator.pipeline.importing import UnreadableFileError, open_lines
+
+FEWEST_EVENTS = 20
+
+
+def calibrate(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Moves the weights towards labelled entries; says how both group events that neither was fitted to."""
+    try:
+        labels = read_labels(Path(arguments.labels))
+        with open_lines(arguments.file) as lines:
+            entries = list(lines)
+        with progress_bar("calibrating", 5) as steps:
+            labelled = labelled_entries(entries, labels)
+            steps.advance()
+            _check(labelled, arguments.file)
+            first, second = halves(labelled)
+            old = network_of(settings)
+            judged = examples(first, settings.window_days)
+            steps.advance()
+            new = fitted(judged, f"{Path(arguments.file).name} {datetime.now(UTC):%Y-%m-%d}", old)
+            steps.advance()
+            found = []
+            for network in (old, new):
+                found.append(grouping_with(network, second, settings.window_days))
+                steps.advance()
+        Path(arguments.output).write_text(
+            written(new, f"{old.name}, moved towards {Path(arguments.file).name}"), encoding="utf-8"
+        )
+    except (LabelsError, UnreadableFileError) as error:
+        sys.stderr.write(f"aggregator: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"aggregator: {arguments.output}: can't be written ({error.strerror})\n")
+        return 1
+    _print(found[0], found[1], len(second.entries), arguments)
+    return 0
+
+
+def _check(labelled: Labelled, file: str) -> None:
+    if (count := len(set(labelled.events))) < FEWEST_EVENTS:
+        raise LabelsError(
+            f"{file} has {count} labelled events: at least {FEWEST_EVENTS} are needed, half of them to fit, half "
+            "to see whether it helped"
+        )
+
+
+def _print(old: Agreement, new: Agreement, entries: int, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        print_json(
+            {
+                "entries": entries,
+                "weights": str(arguments.output),
+                **{
+                    name: {
+                        measure: {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
+                        for measure, scores in (("pairwise", found.pairwise), ("bcubed", found.bcubed))
+                    }
+                    for name, found in (("before", old), ("after", new))
+                },
+            }
+        )
+        return
+    sys.stdout.write(f"{entries:,} entries of events that were not used for fitting:\n\n")
+    print_table(
+        ("weights", "pairwise precision#", "recall#", "B-cubed precision#", "recall#", "F1#"),
+        [
+            (
+                name,
+                *(
+                    f"{value:.4f}"
+                    for value in (
+                        found.pairwise.precision,
+                        found.pairwise.recall,
+                        found.bcubed.precision,
+                        found.bcubed.recall,
+                        found.bcubed.f1,
+                    )
+                ),
+            )
+            for name, found in (("before", old), ("after", new))
+        ],
+    )
+    sys.stdout.write(
+        f"\nWritten to {arguments.output}. To use them: AGGREGATOR_WEIGHTS={arguments.output}, or "
+        f"--weights {arguments.output}; `recluster --dry-run` shows what would change.\n"
+    )

@@ -1,0 +1,180 @@
+"""Labelled entries -> weights of the score: windows of them are judged, and a network is fitted to what is true."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import select
+
+from aggregator.cluster.assign import Bonds, partition
+from aggregator.cluster.judge import Pairs, place, survey, weigh
+from aggregator.cluster.metrics import Agreement, agreement
+from aggregator.cluster.network import Network, fit, read_network, shipped
+from aggregator.cluster.window import Window
+from aggregator.config import Settings, SettingsError
+from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.importing import import_lines
+from aggregator.store import open_store
+from aggregator.store.events import signed_entries
+from aggregator.store.tables import ENTRY
+from aggregator.types import EntryId, Link, Signed
+
+
+def network_of(settings: Settings) -> Network:
+    """The network that the settings name. Raises SettingsError if its file can't be used."""
+    if settings.weights is None:
+        return shipped()
+    try:
+        return read_network(settings.weights.read_text(encoding="utf-8"))
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except ValueError as error:
+        reason = str(error)
+    raise SettingsError(
+        f"WEIGHTS: {settings.weights} can't be used ({reason}): name a file that `calibrate` made"
+    )
+
+
+THINNED = (1.0, 1 / 3, 1 / 10)
+THINNED_WEIGHT = (1.0, 0.5, 0.3)
+"""Each set is also judged with only so large a part of its entries, chosen at random; those windows weigh so much.
+What is near to an entry depends on how many others there are: weights fitted to whole sets alone put a tenth of
+uci_part into hardly any event (B-cubed F1 .44; .80 with these)."""
+
+MOST_PAIRS = 120_000
+"""Pairs of one window that are fitted."""
+
+LEAST_LINK = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Entries with the event that each of them tells."""
+
+    entries: tuple[Signed, ...]
+    events: tuple[str, ...]
+
+
+def labelled_entries(lines: Sequence[bytes], labels: Mapping[str, str]) -> Labelled:
+    """The entries of lines of JSON (as for import) that have a label."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = open_store(f"sqlite:///{folder}/scratch.db")
+        try:
+            for _report in import_lines(store, lines, utc_now()):
+                continue
+            with store.read() as db:
+                rows = db.execute(select(ENTRY.c.id, ENTRY.c.guid).order_by(ENTRY.c.id)).all()
+                event = {EntryId(row.id): labels[row.guid] for row in rows if row.guid in labels}
+                entries = sorted(signed_entries(db, event), key=lambda entry: entry.id)
+        finally:
+            store.close()
+    return Labelled(tuple(entries), tuple(event[entry.id] for entry in entries))
+
+
+def halves(labelled: Labelled) -> tuple[Labelled, Labelled]:
+    """Two halves that share no event; the same for two sets of the same events."""
+    events = sorted(set(labelled.events))
+    random.Random(1).shuffle(events)  # noqa: S311 (an order, no secret)
+    chosen = set(events[: len(events) // 2])
+    return (
+        _part(labelled, [place for place, event in enumerate(labelled.events) if event in chosen]),
+        _part(labelled, [place for place, event in enumerate(labelled.events) if event not in chosen]),
+    )
+
+
+def together(sets: Sequence[Labelled]) -> Labelled:
+    """All of the sets in one window, as if published at one time."""
+    entries = [entry for one in sets for entry in one.entries]
+    events = [event for one in sets for event in one.events]
+    now = utc_now()
+    return Labelled(
+        tuple(replace(entry, id=EntryId(n), at=now) for n, entry in enumerate(entries, 1)), tuple(events)
+    )
+
+
+def thinned(labelled: Labelled, share: float) -> Labelled:
+    """A part of the entries, chosen at random, the same at each call."""
+    count = round(len(labelled.entries) * share)
+    places = random.Random(9).sample(range(len(labelled.entries)), count)  # noqa: S311
+    return _part(labelled, sorted(places))
+
+
+def _part(labelled: Labelled, places: Sequence[int]) -> Labelled:
+    return Labelled(
+        tuple(labelled.entries[place] for place in places), tuple(labelled.events[place] for place in places)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Judged pairs [n, features] with what is true of them, and how much each counts."""
+
+    features: NDArray[np.float32]
+    truth: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+
+
+def examples(labelled: Labelled, days: float, weight: float = 1.0) -> list[Examples]:
+    """The candidate pairs of the set's windows: each window counts the same, whatever its size, times `weight`."""
+    found = []
+    for share, part_weight in zip(THINNED, THINNED_WEIGHT, strict=True):
+        part = thinned(labelled, share)
+        if len(part.entries) > 1:
+            features, truth = _pairs(part, days)
+            chosen = np.random.default_rng(0).permutation(len(truth))[:MOST_PAIRS]
+            each = np.full(len(chosen), weight * part_weight / max(1, len(chosen)))
+            found.append(Examples(features[chosen], truth[chosen], each))
+    return found
+
+
+def _pairs(labelled: Labelled, days: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    pairs = _judged(shipped(), labelled, days)
+    ends = np.sort(np.stack((pairs.a, pairs.b), axis=1), axis=1)
+    ends, once = np.unique(ends, axis=0, return_index=True)
+    _, event = np.unique(np.array(labelled.events), return_inverse=True)
+    truth: NDArray[np.bool_] = event[ends[:, 0]] == event[ends[:, 1]]
+    return pairs.features[once], truth
+
+
+def _judged(network: Network, labelled: Labelled, days: float) -> Pairs:
+    """The pairs of rows, which are positions in the set, in a window that holds the set and is settled."""
+    window = Window(days)
+    rows = window.put(labelled.entries)
+    place(window, network, rows)
+    for _ in survey(window, rows):
+        continue
+    return weigh(window, network, rows)
+
+
+def fitted(sets: Sequence[Examples], name: str, start: Network | None = None) -> Network:
+    """The network that tells what is true in all of the sets; one that goes on from `start` if that is given."""
+    return fit(
+        np.concatenate([one.features for one in sets]),
+        np.concatenate([one.truth for one in sets]),
+        np.concatenate([one.weight for one in sets]),
+        name,
+        start,
+    )
+
+
+def grouping_with(network: Network, labelled: Labelled, days: float) -> Agreement:
+    """How well a network groups a set all at once, copies not looked for."""
+    pairs = _judged(network, labelled, days)
+    numbers = [entry.id for entry in labelled.entries]
+    strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
+    chances = {
+        (min(a, b), max(a, b)): chance
+        for a, b, chance in zip(
+            pairs.a[strong].tolist(), pairs.b[strong].tolist(), pairs.chance[strong].tolist(), strict=True
+        )
+    }
+    links = [Link(numbers[a], numbers[b], chance, is_copy=False) for (a, b), chance in chances.items()]
+    groups = partition(numbers, (), links, Bonds())
+    found = {str(entry): number for number, group in enumerate(groups) for entry in group}
+    reference = {str(entry): event for entry, event in zip(numbers, labelled.events, strict=True)}
+    return agreement(found, reference)

@@ -1,0 +1,64 @@
+"""What people said of entries: kept, asked for, overruled by something newer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from sqlalchemy import Select, delete, insert, or_, select
+from sqlalchemy.engine import Connection
+
+from aggregator.store.entries import chunks
+from aggregator.store.tables import CORRECTION
+from aggregator.types import Correction, CorrectionKind, EntryId
+
+
+def add_corrections(db: Connection, corrections: Sequence[Correction]) -> None:
+    """Keeps what people said."""
+    if corrections:
+        rows = [{"kind": one.kind, "a": one.a, "b": one.b, "at": one.at} for one in corrections]
+        db.execute(insert(CORRECTION), rows)
+
+
+def corrections_of(db: Connection, entries: Iterable[EntryId]) -> list[Correction]:
+    """All that people said of any of these entries, oldest first."""
+    numbers: set[int] = set()
+    for part in chunks(entries):
+        query: Select[tuple[int]] = select(CORRECTION.c.id)
+        touching = or_(CORRECTION.c.a.in_(part), CORRECTION.c.b.in_(part))
+        numbers.update(row.id for row in db.execute(query.where(touching)))
+    found = [
+        row
+        for part in chunks(numbers)
+        for row in db.execute(select(CORRECTION).where(CORRECTION.c.id.in_(part)))
+    ]
+    return [
+        Correction(
+            CorrectionKind(row.kind), EntryId(row.a), None if row.b is None else EntryId(row.b), row.at
+        )
+        for row in sorted(found, key=lambda row: row.id)
+    ]
+
+
+def overrule(
+    db: Connection, kind: CorrectionKind, one: Collection[EntryId], other: Collection[EntryId]
+) -> int:
+    """Forgets what people said, of this kind, between any of `one` and any of `other`; how often they had."""
+    doomed = [
+        (correction.a, correction.b)
+        for correction in corrections_of(db, one)
+        if correction.kind is kind and correction.b is not None
+        if (correction.a in one and correction.b in other) or (correction.b in one and correction.a in other)
+    ]
+    for a, b in doomed:
+        pair = (CORRECTION.c.a == a, CORRECTION.c.b == b, CORRECTION.c.kind == kind)
+        db.execute(delete(CORRECTION).where(*pair))
+    return len(doomed)
+
+
+def unpin(db: Connection, entries: Iterable[EntryId]) -> int:
+    """Forgets the pins of these entries; how many there were."""
+    count = 0
+    for part in chunks(entries):
+        pins = (CORRECTION.c.a.in_(part), CORRECTION.c.kind == CorrectionKind.PIN)
+        count += db.execute(delete(CORRECTION).where(*pins)).rowcount
+    return count
