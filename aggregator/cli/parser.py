@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from aggregator.config import PREFIX, Settings
@@ -154,6 +155,30 @@ def _weights(commands: _Commands) -> None:
     tune.add_argument("--output", default="weights.json", help="where to write them (default weights.json)")
     _as_json(tune)
 
+    anew = commands.add(
+        "recluster",
+        _recluster,
+        "Group the newest entries anew, after the weights or the window have changed.",
+    )
+    anew.add_argument(
+        "--since",
+        type=_time,
+        help="entries published since then, as 2026-11-20 or 2026-11-20T14:00 (UTC); default: those within "
+        "WINDOW_DAYS of the newest",
+    )
+    anew.add_argument("--dry-run", action="store_true", help="only say what would change")
+    _as_json(anew)
+
+
+def _time(value: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{value!r} is no date: write 2026-11-20 or 2026-11-20T14:00"
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
 
 def _as_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON")
@@ -223,6 +248,12 @@ def _calibrate(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.calibrating import calibrate  # noqa: PLC0415
 
     return calibrate(settings, arguments)
+
+
+def _recluster(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.reclustering import recluster  # noqa: PLC0415
+
+    return recluster(settings, arguments)
 
 
 def _events(settings: Settings, arguments: argparse.Namespace) -> int:

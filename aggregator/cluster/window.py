@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -158,6 +158,13 @@ class Window:
             for about in range(day - self._reach, day + self._reach + 1):
                 if about in self._counts:
                     _count(self._counts[about], terms, int(chosen.sum()), len(self.entries.vocabulary), step)
+
+    def rows_on(self, days: Iterable[int]) -> Rows:
+        """The living rows of these days."""
+        found = [row for day in days for row in self._rows_of_day.get(day, [])]
+        rows: Rows = np.array(sorted(found), dtype=np.int64)
+        living: Rows = rows[self._alive.view[rows]]
+        return living
 
     def surroundings(self, rows: Rows) -> NDArray[np.int64]:
         """How many entries there are whose coming and going may change what is near to each row.

@@ -138,6 +138,20 @@ class Clusterer:
                 return
             yield report
 
+    def weigh_since(self, since: datetime) -> Iterator[ClusterReport]:
+        """Weighs all entries published since then anew, then forms their events anew; steps as `work`."""
+        yield from self.settle_pending()
+        with self._store.read() as db:
+            counts = stored.count_by_day(db, since)
+        for days in _blocks(counts, MOST_ROWS // 2):
+            if len(self._window.entries) > MOST_ROWS // 2:
+                self._start_anew()
+            with self._store.read() as db:
+                self._load(db, days, ())
+            rows = self._window.rows_on(days)
+            yield from self._weigh_anew(rows[self._window.entries.at[rows] >= since.timestamp()])
+        yield from self.work()
+
     def settle_pending(self) -> Iterator[ClusterReport]:
         """Settles what is pending, a batch a step, and looks at nothing again."""
         while True:
@@ -383,6 +397,18 @@ class Clusterer:
             for event in sorted((refreshed | written.changed) - written.created)
         ]
         stored.add_changes(db, updates, self._now())
+
+
+def _blocks(counts: Mapping[int, int], most: int) -> Iterator[list[int]]:
+    """The days in blocks that hold at most so many entries, or are one day."""
+    block: list[int] = []
+    for day in sorted(counts):
+        if block and sum(counts[known] for known in block) + counts[day] > most:
+            yield block
+            block = []
+        block.append(day)
+    if block:
+        yield block
 
 
 def bonds_of(db: Connection, entries: Collection[EntryId]) -> Bonds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -104,6 +105,12 @@ def settled_on(db: Connection, day: int, scheme: int) -> list[tuple[Signed, int]
         SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1), SIGNATURE.c.scheme == scheme
     ).order_by(ENTRY.c.id)
     return [(_signed(row), row.among or 0) for row in db.execute(query.where(~ENTRY.c.pending))]
+
+
+def count_by_day(db: Connection, since: datetime) -> dict[int, int]:
+    """How many signed entries there are on each day (days since 1970-01-01 UTC) from `since` on."""
+    times = db.execute(select(SIGNATURE.c.at).where(SIGNATURE.c.at >= since)).scalars()
+    return dict(sorted(Counter((at - EPOCH).days for at in times).items()))
 
 
 def days_of_few(db: Connection, most: int) -> list[int]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Row as ResultRow
 from sqlalchemy import Select, or_, select
 from sqlalchemy.engine import Connection
 
+from aggregator.store.entries import chunks
 from aggregator.store.events import teasers_of
 from aggregator.store.tables import ENTRY, EVENT, FEED
 from aggregator.types import (
@@ -53,6 +55,15 @@ def _events_with(words: str) -> Select[Any]:
             or_(ENTRY.c.title.icontains(word, autoescape=True), ENTRY.c.text.icontains(word, autoescape=True))
         )
     return query
+
+
+def titles_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, str]:
+    """The titles of these entries."""
+    return {
+        EntryId(row.id): row.title
+        for part in chunks(entries)
+        for row in db.execute(select(ENTRY.c.id, ENTRY.c.title).where(ENTRY.c.id.in_(part)))
+    }
 
 
 def event_now(db: Connection, event: EventId) -> EventId | None:
