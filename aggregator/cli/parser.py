@@ -148,10 +148,17 @@ def _corrections(event: _Commands) -> None:
 
 def _weights(commands: _Commands) -> None:
     tune = commands.add(
-        "calibrate", _calibrate, "Move the weights of the score towards labelled entries.", " FILE LABELS"
+        "calibrate",
+        _calibrate,
+        "Move the weights towards labelled entries, or corrections.",
+        " [FILE LABELS]",
     )
-    tune.add_argument("file", help='entries as for import; "-" is standard input')
-    tune.add_argument("labels", help="lines of id, tab, event")
+    tune.add_argument(
+        "file",
+        nargs="?",
+        help='entries as for import; "-" is standard input; without it, the corrections in the database count',
+    )
+    tune.add_argument("labels", nargs="?", help="lines of id, tab, event")
     tune.add_argument("--output", default="weights.json", help="where to write them (default weights.json)")
     _as_json(tune)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import Select, delete, insert, or_, select
+from sqlalchemy import Row, Select, delete, insert, or_, select
 from sqlalchemy.engine import Connection
 
 from aggregator.store.entries import chunks
@@ -31,12 +32,17 @@ def corrections_of(db: Connection, entries: Iterable[EntryId]) -> list[Correctio
         for part in chunks(numbers)
         for row in db.execute(select(CORRECTION).where(CORRECTION.c.id.in_(part)))
     ]
-    return [
-        Correction(
-            CorrectionKind(row.kind), EntryId(row.a), None if row.b is None else EntryId(row.b), row.at
-        )
-        for row in sorted(found, key=lambda row: row.id)
-    ]
+    return [_correction(row) for row in sorted(found, key=lambda row: row.id)]
+
+
+def all_corrections(db: Connection) -> list[Correction]:
+    """All that people said, oldest first."""
+    return [_correction(row) for row in db.execute(select(CORRECTION).order_by(CORRECTION.c.id))]
+
+
+def _correction(row: Row[Any]) -> Correction:
+    other = None if row.b is None else EntryId(row.b)
+    return Correction(CorrectionKind(row.kind), EntryId(row.a), other, row.at)
 
 
 def overrule(
