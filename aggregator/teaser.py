@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 
 import regex
@@ -288,7 +289,12 @@ def _rank(member: Member) -> tuple[object, ...]:
 
 def is_live(member: Member) -> bool:
     """Whether the entry is a live page, whose text is of many events and changes by the minute."""
-    return LIVE_TITLE.search(member.title) is not None or LIVE_URL.search(member.url) is not None
+    return _is_live(member.title, member.url)
+
+
+@lru_cache(maxsize=4096)
+def _is_live(title: str, url: str) -> bool:
+    return LIVE_TITLE.search(title) is not None or LIVE_URL.search(url) is not None
 
 
 def text_class(member: Member) -> int:

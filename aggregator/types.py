@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
-from typing import NewType
+from typing import NamedTuple, NewType
 
 FeedId = NewType("FeedId", int)
 EntryId = NewType("EntryId", int)
@@ -416,8 +416,7 @@ class Signed:
     signature: Signature
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A scored pair of entries, `a` < `b`. `score` is the probability that both tell the same event.
 
     `is_copy`: the texts are the same item (or one is the truncated start of the other).

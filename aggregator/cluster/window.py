@@ -82,6 +82,20 @@ class Shared:
         dot = self.sum_of(self.left.weight[self.one] * self.right.weight[self.other])
         return dot / np.maximum(self.left.norm[self.a] * self.right.norm[self.b], 1e-9)
 
+    def only(self, kept: NDArray[np.bool_]) -> Shared:
+        """The same of those pairs alone."""
+        of_kept = kept[self.pair]
+        place = np.cumsum(kept) - 1
+        return Shared(
+            self.left,
+            self.right,
+            self.a[kept],
+            self.b[kept],
+            place[self.pair[of_kept]],
+            self.one[of_kept],
+            self.other[of_kept],
+        )
+
     def sum_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sum over each pair's shared terms."""
         return np.bincount(self.pair, values, minlength=len(self.a)).astype(np.float64)
@@ -108,6 +122,8 @@ class Window:
         self._settled = Column(np.bool_)
         self._near = Column(np.int32, NEIGHBOURS, -1)
         self._closeness = Column(np.float32, NEIGHBOURS)
+        self._sketch = Column(np.int8, ECHO)
+        self._sketched = Column(np.bool_)
         self._echo = Column(np.int8, ECHO)
         self._usual_echo = Column(np.float32)
 
@@ -117,8 +133,16 @@ class Window:
         if known:
             self._bury(np.array(known, dtype=np.int64))
         rows = self.entries.append(entries)
-        columns = (self._among, self._settled, self._near, self._closeness, self._echo, self._usual_echo)
-        for column in columns:
+        for column in (
+            self._among,
+            self._settled,
+            self._near,
+            self._closeness,
+            self._sketch,
+            self._sketched,
+            self._echo,
+            self._usual_echo,
+        ):
             column.grow(len(self.entries))
         self._alive.extend(np.ones(len(rows), np.bool_))
         owner, at = self.entries.spread(rows)
@@ -321,6 +345,7 @@ class Window:
         self._remember(rows[a[near]], others[near], closeness[near])
         self._remember(others[near], rows[a[near]], closeness[near])
         self._settled.view[rows] = True
+        self._sketch_of(rows, shared.left)
         return a, others, shared
 
     def unsettled(self, rows: Rows) -> Rows:
@@ -354,27 +379,27 @@ class Window:
         near[owners, rank], far[owners, rank] = everyone[chosen], values[chosen]
         self._near.view[changed], self._closeness.view[changed] = near, far
 
+    def _sketch_of(self, rows: Rows, weighed: Weighed) -> None:
+        """Remembers a sketch of the terms of rows, as they weigh now."""
+        bucket, sign = _bucket(self.entries.word[self.entries.term[weighed.at]])
+        sketch = np.bincount(weighed.owner * ECHO + bucket, weighed.weight * sign, minlength=len(rows) * ECHO)
+        self._sketch.view[rows] = _to_bytes(sketch.astype(np.float64).reshape(-1, ECHO))
+        self._sketched.view[rows] = True
+
     def echo(self, rows: Rows) -> None:
         """Makes the echo of rows anew from the entries that are near to them."""
         near = self._near.view[rows][:, :ECHO_NEIGHBOURS]
-        close = self._closeness.view[rows][:, :ECHO_NEIGHBOURS]
-        owner, place = np.nonzero(near >= 0)
-        owners = np.concatenate((np.arange(len(rows)), owner))
-        who = np.concatenate((rows, near[owner, place].astype(np.int64)))
-        share = np.concatenate((np.ones(len(rows)), close[owner, place].astype(np.float64)))
+        close = np.where(near >= 0, self._closeness.view[rows][:, :ECHO_NEIGHBOURS], np.float32(0))
+        who = np.concatenate((rows[:, None], np.maximum(near, 0)), axis=1)
+        share = np.concatenate((np.ones((len(rows), 1), np.float32), close), axis=1)
+        missing = np.unique(who[~self._sketched.view[who]])
+        if len(missing):
+            self._sketch_of(missing, self.weigh(missing))
         different, which = np.unique(who, return_inverse=True)
-        weighed = self.weigh(different)
-        unit = weighed.weight / np.maximum(weighed.norm[weighed.owner], 1e-9)
-        bucket, sign = _bucket(self.entries.word[self.entries.term[weighed.at]])
-        sketch = np.bincount(
-            weighed.owner * ECHO + bucket, unit * sign, minlength=len(different) * ECHO
-        ).reshape(-1, ECHO)
-        order = np.argsort(owners, kind="stable")
-        summed = np.add.reduceat(
-            sketch[which[order]] * share[order][:, None], np.searchsorted(owners[order], np.arange(len(rows)))
-        )
-        summed *= 127.0 / np.maximum(np.abs(summed).max(axis=1), 1e-9)[:, None]
-        self._echo.view[rows] = np.round(summed).astype(np.int8)
+        sketch = self._sketch.view[different].astype(np.float32)
+        sketch /= np.maximum(np.linalg.norm(sketch, axis=1), 1e-9)[:, None]
+        summed = np.einsum("rn,rne->re", share, sketch[which.reshape(who.shape)])
+        self._echo.view[rows] = _to_bytes(summed)
 
     def compare_echoes(self, rows: Rows) -> None:
         """Makes the usual likeness of rows' echoes to those of their nearest anew."""
@@ -447,6 +472,13 @@ def _best(
     lengths = np.diff(first, append=len(order))
     rank = np.arange(len(order)) - np.repeat(first, lengths)
     return order[rank < most]
+
+
+def _to_bytes(values: NDArray[np.floating]) -> NDArray[np.int8]:
+    """Each row of values scaled to -127 to 127."""
+    scale = 127.0 / np.maximum(np.abs(values).max(axis=1), 1e-9)
+    scaled: NDArray[np.int8] = np.round(values * scale[:, None]).astype(np.int8)
+    return scaled
 
 
 def _bucket(words: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -24,7 +24,7 @@ from aggregator.cluster.window import Window
 from aggregator.config import Settings
 from aggregator.pipeline.calibrating import network_of
 from aggregator.pipeline.grouping import Written, write_groups
-from aggregator.pipeline.record import refresh_records
+from aggregator.pipeline.record import refresh_records, relate
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
@@ -77,6 +77,7 @@ FEW = 3_000
 
 REGROUP = 500
 RESIGN = 500
+RELATE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Clusterer:
 
         What is pending comes first. When nothing is, entries whose window has outgrown their decision are
         weighed anew, and then their events are formed anew from all that is known by then: so that it makes
-        no difference in which order entries came.
+        no difference in which order entries came. The teasers of related events come last.
         """
         while True:
             yield from self.settle_pending()
@@ -133,8 +134,8 @@ class Clusterer:
                 continue
             with self._store.write() as db:
                 flagged = decisions.to_regroup(db, REGROUP)
-                report = self._form_anew(db, flagged)
-            if not flagged:
+                report = self._form_anew(db, flagged) if flagged else self._relate(db)
+            if report is None:
                 return
             yield report
 
@@ -155,8 +156,8 @@ class Clusterer:
     def settle_pending(self) -> Iterator[ClusterReport]:
         """Settles what is pending, a batch a step, and looks at nothing again."""
         while True:
-            if len(self._prepared) > MOST_PREPARED:
-                self._prepared.clear()
+            for entry in list(self._prepared)[:-MOST_PREPARED]:
+                del self._prepared[entry]
             if len(self._window.entries) > MOST_ROWS:
                 self._start_anew()
             with self._store.write() as db:
@@ -186,14 +187,14 @@ class Clusterer:
         self._load(db, {day_of(entry.at) for entry in batch}, numbers)
         rows = self._window.put(batch)
         pairs = place(self._window, self._network, rows)
+        self._prepared.update((signed.id, prepare(signed)) for signed in batch)
         copies = self._copies(db, pairs, self._window.same_bands(rows, batch), rows)
         links = self._links(pairs, copies)
-        before = stored.links_of(db, numbers)
-        stored.replace_links(db, numbers, links)
         edited = {entry.event_id for entry in batch if entry.event_id is not None}
-        ends = {end for link in links for end in (link.a, link.b)}
+        before = stored.links_of(db, numbers) if edited else set()
+        stored.replace_links(db, numbers, links)
         # An entry may have to part from those to which its old version was linked.
-        ends |= {end for link in before for end in (link.a, link.b)} if edited else set()
+        ends = _near(links) | {end for link in before for end in (link.a, link.b)}
         events = set(stored.events_of(db, ends - numbers).values()) | edited
         current = stored.entries_of(db, events)
         kept = _by_event(current, events - edited)
@@ -288,6 +289,15 @@ class Clusterer:
             grown=len(written.changed - written.created),
             merged=len(written.merged),
         )
+
+    def _relate(self, db: Connection) -> ClusterReport | None:
+        """Makes related teasers anew where something near has changed; None if there is nothing to do."""
+        events = stored.to_relate(db, RELATE)
+        if not events:
+            return None
+        changed = relate(db, events)
+        stored.add_changes(db, [(event, ChangeKind.UPDATED, None) for event in sorted(changed)], self._now())
+        return ClusterReport()
 
     # ---- memory ----------------------------------------------------------------------------------
 
@@ -384,14 +394,8 @@ class Clusterer:
         written: Written,
         links: Iterable[Link],
     ) -> None:
-        scores = {(link.a, link.b): link.score for link in links}
-
-        def score(a: EntryId, b: EntryId) -> float:
-            # Members of one event that never met are there by way of others.
-            return scores.get((min(a, b), max(a, b)), 0.0)
-
         everything = set(touched) | written.changed
-        refreshed = refresh_records(db, everything, numbers, written.merged, score)
+        refreshed, _ = refresh_records(db, everything, numbers, written.merged, links)
         updates: list[tuple[EventId, ChangeKind, EventId | None]] = [
             (event, ChangeKind.UPDATED, None)
             for event in sorted((refreshed | written.changed) - written.created)
@@ -450,6 +454,11 @@ def _rules(
     return found
 
 
+def _near(links: Iterable[Link]) -> set[EntryId]:
+    """The entries that are linked closely enough for their events to be settled together."""
+    return {end for link in links if link.is_copy or link.score >= NEAR_LINK for end in (link.a, link.b)}
+
+
 def _closure(
     db: Connection, entries: Iterable[EntryId]
 ) -> tuple[set[EntryId], list[Link], dict[EntryId, EventId]]:
@@ -466,7 +475,7 @@ def _closure(
         reached |= frontier
         found = stored.links_of(db, frontier)
         links |= found
-        near = {end for link in found if link.is_copy or link.score >= NEAR_LINK for end in (link.a, link.b)}
+        near = _near(found)
         events = set(stored.events_of(db, frontier).values()) - known_events
         known_events |= events
         members = stored.entries_of(db, events)

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 
 from aggregator.pipeline.grouping import write_groups
-from aggregator.pipeline.record import refresh_records
+from aggregator.pipeline.record import refresh_records, relate
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import add_corrections, corrections_of, overrule, unpin
@@ -150,10 +150,8 @@ def _tell(
     """Makes the records of changed events anew, and writes to the change log that they are new."""
     entries = stored.entries_of(db, changed)
     links = stored.links_of(db, entries)
-    scores = {(link.a, link.b): link.score for link in links}
-    refreshed = refresh_records(
-        db, changed, entries.keys(), merged, lambda a, b: scores.get((min(a, b), max(a, b)), 0.0)
-    )
+    refreshed, doubtful = refresh_records(db, changed, entries.keys(), merged, links)
+    refreshed |= relate(db, doubtful)
     updates: list[tuple[EventId, ChangeKind, EventId | None]] = [
         (event, ChangeKind.UPDATED, None) for event in sorted((refreshed | set(changed)) - set(created))
     ]

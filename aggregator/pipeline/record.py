@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.engine import Connection
@@ -30,38 +30,42 @@ MOST_NEIGHBOURS = 6
 RELATED = 0.35
 """Probability of a pair from which their events are worth showing beside one another."""
 
-Score = Callable[[EntryId, EntryId], float]
-
 
 def refresh_records(
     db: Connection,
     touched: Collection[EventId],
     entries: Collection[EntryId],
     merged: Collection[EventId],
-    score: Score,
-) -> set[EventId]:
-    """The events whose record is different now: those in `touched`, and those that point to them.
+    links: Iterable[Link],
+) -> tuple[set[EventId], set[EventId]]:
+    """The events of `touched` whose record is different now, and those whose related teasers may be: `relate` them.
 
-    `entries` are the entries that came or changed, `merged` the events that ended. What is written depends only
-    on the entries, links and groups that stand in the store, so the order in which they came leaves no trace.
+    `entries` are the entries that came or changed, `merged` the events that ended, `links` all that the entries
+    of `touched` are part of, and maybe more. What is written depends only on the entries, links and groups that
+    stand in the store, so the order in which they came leaves no trace.
     """
-    changed = _refresh_members(db, touched, score)
-    linked = _telling(stored.links_of(db, stored.entries_of(db, touched)))
-    neighbours = set(stored.events_of(db, {end for link in linked for end in (link.a, link.b)}).values())
+    event_of = stored.entries_of(db, touched)
+    within = [link for link in links if link.a in event_of and event_of[link.a] == event_of.get(link.b)]
+    changed = _refresh_members(db, touched, within)
+    telling = [link for link in links if link.score >= RELATED and (link.a in event_of or link.b in event_of)]
+    neighbours = set(stored.events_of(db, {end for link in telling for end in (link.a, link.b)}).values())
     pointing = stored.teasing_events(db, {*touched, *merged}) | stored.listing_events(db, entries)
-    return changed | _refresh_related(db, (neighbours | pointing | set(touched)) - set(merged))
+    doubtful = (neighbours | pointing | set(touched)) - set(merged)
+    stored.ask_to_relate(db, doubtful)
+    return changed, doubtful
 
 
 # ---- members: canonical entry, relations, coverage -----------------------------------------------
 
 
-def _refresh_members(db: Connection, events: Collection[EventId], score: Score) -> set[EventId]:
+def _refresh_members(db: Connection, events: Collection[EventId], links: Sequence[Link]) -> set[EventId]:
     before = stored.stored_events(db, events)
     relations_before = stored.relations_of(db, events)
     members = stored.members_of(db, events)
     versions = stored.versions_of(db, [member.id for group in members.values() for member in group])
     teasers_before = stored.teasers_of(db, events)
-    copies = _copy_groups(stored.links_of(db, [m.id for group in members.values() for m in group]))
+    copies = _copy_groups(links)
+    scores = {(link.a, link.b): link.score for link in links}
     pins = _pins(db, [m.id for group in members.values() for m in group])
     rows: list[StoredEvent] = []
     relations: dict[EntryId, tuple[Relation, float | None]] = {}
@@ -72,7 +76,7 @@ def _refresh_members(db: Connection, events: Collection[EventId], score: Score) 
         if row != before.get(event):
             rows.append(row)
         for member in group:
-            relation = _relation(canonical, member, copies, score)
+            relation = _relation(canonical, member, copies, scores)
             if relation != relations_before.get(member.id):
                 relations[member.id] = relation
         others = [member for member in group if member.id != canonical.id]
@@ -104,11 +108,16 @@ def _event_row(event: EventId, group: Sequence[Member], canonical: Member) -> St
 
 
 def _relation(
-    canonical: Member, member: Member, copies: Mapping[EntryId, EntryId], score: Score
+    canonical: Member,
+    member: Member,
+    copies: Mapping[EntryId, EntryId],
+    scores: Mapping[tuple[EntryId, EntryId], float],
 ) -> tuple[Relation, float | None]:
     if member.id == canonical.id:
         return Relation.CANONICAL, None
-    probability = round(score(canonical.id, member.id), 4)
+    # Members of one event that never met are there by way of others.
+    pair = min(canonical.id, member.id), max(canonical.id, member.id)
+    probability = round(scores.get(pair, 0.0), 4)
     if member.id in copies and copies[member.id] == copies.get(canonical.id):
         return Relation.COPY, probability
     same_outlet = member.feed_id == canonical.feed_id or (
@@ -136,7 +145,9 @@ def _copy_groups(links: Iterable[Link]) -> dict[EntryId, EntryId]:
 # ---- related: what the source listed, and neighbouring events ------------------------------------
 
 
-def _refresh_related(db: Connection, events: Collection[EventId]) -> set[EventId]:
+def relate(db: Connection, events: Collection[EventId]) -> set[EventId]:
+    """Makes the related teasers of events anew; those whose teasers are different now."""
+    stored.related(db, events)
     rows = stored.stored_events(db, events)
     canonical_of = {event: row.canonical_entry_id for event, row in rows.items() if row.canonical_entry_id}
     listed = stored.listed_of(db, canonical_of.values())
@@ -199,14 +210,10 @@ def _listed_teaser(item: ListedItem, resolved: tuple[Member, EventId | None] | N
     )
 
 
-def _telling(links: Iterable[Link]) -> list[Link]:
-    return [link for link in links if link.score >= RELATED]
-
-
 def _nearest(db: Connection, events: Collection[EventId]) -> dict[EventId, dict[EventId, float]]:
     """For each event the other events that its entries have links to, with the best score."""
     own = stored.entries_of(db, events)
-    links = _telling(stored.links_of(db, own))
+    links = stored.links_of(db, own, RELATED)
     event_of = stored.events_of(db, {end for link in links for end in (link.a, link.b)})
     found: dict[EventId, dict[EventId, float]] = defaultdict(dict)
     for link in links:

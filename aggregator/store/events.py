@@ -119,12 +119,14 @@ def days_of_few(db: Connection, most: int) -> list[int]:
     return [] if len(times) > most else sorted({(at - EPOCH).days for at in times})
 
 
-def links_of(db: Connection, entries: Iterable[EntryId]) -> set[Link]:
-    """Every stored pair that one of the entries is part of."""
+def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> set[Link]:
+    """Every stored pair that one of the entries is part of and whose score is at least `least`; copies have 1."""
+    columns = (LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
     return {
-        Link(EntryId(row.a), EntryId(row.b), row.score, row.is_copy)
+        Link._make(row)
         for part in chunks(entries)
-        for row in db.execute(select(LINK).where(or_(LINK.c.a.in_(part), LINK.c.b.in_(part))))
+        for end in (LINK.c.a, LINK.c.b)
+        for row in db.execute(select(*columns).where(end.in_(part), LINK.c.score >= least))
     }
 
 
@@ -189,6 +191,24 @@ def merge_events(db: Connection, merged: Mapping[EventId, EventId]) -> None:
         db.execute(delete(TEASER).where(TEASER.c.event_id == old))
 
 
+def ask_to_relate(db: Connection, events: Iterable[EventId]) -> None:
+    """The related teasers of these events are to be made anew."""
+    for part in chunks(events):
+        db.execute(update(EVENT).where(EVENT.c.id.in_(part), ~EVENT.c.relate).values(relate=True))
+
+
+def to_relate(db: Connection, limit: int) -> list[EventId]:
+    """Events whose related teasers are to be made anew."""
+    query = select(EVENT.c.id).where(EVENT.c.relate).order_by(EVENT.c.id).limit(limit)
+    return [EventId(row.id) for row in db.execute(query)]
+
+
+def related(db: Connection, events: Iterable[EventId]) -> None:
+    """The related teasers of these events have been made anew."""
+    for part in chunks(events):
+        db.execute(update(EVENT).where(EVENT.c.id.in_(part)).values(relate=False))
+
+
 def add_changes(
     db: Connection, changes: Sequence[tuple[EventId, ChangeKind, EventId | None]], now: datetime
 ) -> None:
@@ -232,11 +252,34 @@ def stored_events(db: Connection, events: Iterable[EventId]) -> dict[EventId, St
     }
 
 
+MEMBER = (
+    ENTRY.c.id,
+    ENTRY.c.feed_id,
+    ENTRY.c.event_id,
+    ENTRY.c.identity,
+    ENTRY.c.url,
+    ENTRY.c.title,
+    ENTRY.c.summary,
+    ENTRY.c.text,
+    ENTRY.c.lang,
+    ENTRY.c.source,
+    ENTRY.c.published_at,
+    ENTRY.c.first_seen_at,
+    ENTRY.c.date_guessed,
+    ENTRY.c.truncated,
+)
+"""What a Member is made of: not the HTML, which is most of an entry."""
+
+
+def _member_query() -> Select[Any]:
+    return select(*MEMBER, FEED.c.public_url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+
+
 def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[Member]]:
     """The entries of each event, with their texts."""
     found: dict[EventId, list[Member]] = {}
     for part in chunks(events):
-        query = select(ENTRY, FEED.c.public_url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+        query = _member_query()
         for row in db.execute(query.where(ENTRY.c.event_id.in_(part))):
             found.setdefault(EventId(row.event_id), []).append(_member(row))
     return found
@@ -244,7 +287,7 @@ def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
 
 def members(db: Connection, entries: Iterable[EntryId]) -> list[Member]:
     """These entries, with their texts."""
-    query = select(ENTRY, FEED.c.public_url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+    query = _member_query()
     return [_member(row) for part in chunks(entries) for row in db.execute(query.where(ENTRY.c.id.in_(part)))]
 
 

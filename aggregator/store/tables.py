@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from sqlalchemy import (
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -102,13 +104,15 @@ class FeedRow(Row, table=True):
 class EventRow(Row, table=True):
     """A news event. Ids are permanent: a merged event stays, empty, with `merged_into`.
 
-    `first_seen_at` and `last_seen_at`: when its first and its newest entry reached us.
+    `first_seen_at` and `last_seen_at`: when its first and its newest entry reached us. `relate`: its related
+    teasers are to be made anew.
     """
 
     __tablename__ = "event"
     __table_args__ = (
         Index("event_latest", "last_seen_at", "id", sqlite_where=text("merged_into IS NULL"),
               postgresql_where=text("merged_into IS NULL")),
+        Index("event_relate", "id", sqlite_where=text("relate"), postgresql_where=text("relate")),
         NUMBERED,
     )  # fmt: skip
     id: int | None = Field(default=None, sa_column=_number())
@@ -118,6 +122,7 @@ class EventRow(Row, table=True):
     last_seen_at: datetime = Field(sa_column=_time())
     entry_count: int
     source_count: int
+    relate: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=false()))
 
 
 class EntryRow(Row, table=True):
