@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aggregator.cluster.assign import SAME_EVENT
@@ -104,6 +104,20 @@ def test_a_forecast_with_one_other_number_is_no_copy_of_yesterdays() -> None:
     assert (found.is_copy, found.chance) == (False, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Forecast for Besançon: Friday 10 January", "Forecast for Perpignan: Friday 10 January"),
+        ("Weekend guide: what to see in Wendmoor", "Weekend guide: what to see in Port Sele"),
+    ],
+)
+def test_an_outlets_titles_that_differ_in_a_name_alone_are_a_series(one: str, other: str) -> None:
+    found = judged(signed(one, "", "Same Outlet"), signed(other, "", "Same Outlet"))
+    assert (found.is_copy, found.chance) == (False, 0.0)
+    assert "differ in their names alone" in found.reason
+    assert "names" not in judged(signed(one, "", "Outlet"), signed(other, "", "Another Outlet")).reason
+
+
 def test_another_outlets_copy_may_correct_one_number() -> None:
     corrected = signed(TITLE, TEXT.replace("4.2", "4.3"), "B")
     assert judged(signed(TITLE, TEXT, "A"), corrected).is_copy
@@ -192,12 +206,14 @@ def test_entries_without_words_have_nothing_in_common() -> None:
     assert (found.is_copy, found.chance < RELATED) == (False, True)
 
 
+REPEATED = "Veldmark Veldmark Veldmark Veldmark Veldmark Veldmark Veldmark Veldmark the Veldmark Veldmark"
 LANGS = st.sampled_from(("en", "de", ""))
 WORDS = st.lists(st.sampled_from((TITLE + " " + TEXT + " " + OTHER).split()), max_size=40).map(" ".join)
 
 
 @settings(max_examples=150, deadline=None)  # the first word of a language loads its list
 @given(st.tuples(WORDS, WORDS), st.tuples(WORDS, WORDS, st.sampled_from(("A", "B", "")), LANGS))
+@example(("Veldmark The", f"lights {REPEATED}"), ("the", f"lights {REPEATED}", "A", "de"))
 def test_a_comparison_is_symmetric_and_a_probability(
     first: tuple[str, str], second: tuple[str, str, str, str]
 ) -> None:

@@ -100,7 +100,7 @@ def _standing_note(a: Prepared, b: Prepared) -> bool:
         _one_outlet(a, b)
         and min(a.lead_length, b.lead_length) < STANDING_TOKENS
         and bool(a.title_total and b.title_total)
-        and not any(a.title[word] for word in a.title.keys() & b.title.keys())
+        and not any(a.title[word] and b.title[word] for word in a.title.keys() & b.title.keys())
     )
 
 

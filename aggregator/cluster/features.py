@@ -145,8 +145,8 @@ def _numbers(window: Window, shared: Shared) -> list[NDArray[np.float64]]:
     number = [marks & NUMBER_MARK > 0 for marks in mark]
     titled = [numbers & (marks & MOST_IN_TITLE > 0) for numbers, marks in zip(number, mark, strict=True)]
 
-    both, one, other = _counted(shared, number)
-    both_titles, title, other_title = _counted(shared, titled)
+    both, one, other = counted(shared, number)
+    both_titles, title, other_title = counted(shared, titled)
     return [
         np.minimum(both, 3) / 3,
         np.minimum(np.minimum(one, other) - both, 3) / 3,
@@ -159,14 +159,19 @@ NAME_RARITY = 5 * RARITY_STEPS
 
 
 def _names(window: Window, shared: Shared) -> list[NDArray[np.float64]]:
-    number = [window.entries.mark[side.at] & NUMBER_MARK > 0 for side in (shared.left, shared.right)]
-    rare = [window.entries.rarity[side.at] >= NAME_RARITY for side in (shared.left, shared.right)]
-    both, one, other = _counted(shared, [r & ~n for r, n in zip(rare, number, strict=True)])
+    both, one, other = counted(shared, [named(window, side) for side in (shared.left, shared.right)])
     fewer = np.minimum(one, other)
     return [np.log1p(both) / 2, both / np.maximum(fewer, 1), np.minimum(fewer - both, 8) / 8]
 
 
-def _counted(shared: Shared, chosen: list[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:
+def named(window: Window, side: Weighed) -> NDArray[np.bool_]:
+    """Which of the terms are so rare that they are names, most of them."""
+    number = window.entries.mark[side.at] & NUMBER_MARK > 0
+    found: NDArray[np.bool_] = (window.entries.rarity[side.at] >= NAME_RARITY) & ~number
+    return found
+
+
+def counted(shared: Shared, chosen: list[NDArray[np.bool_]]) -> list[NDArray[np.float64]]:
     """How many chosen terms each pair shares, and how many its left and its right have."""
     both = shared.sum_of((chosen[0][shared.one] & chosen[1][shared.other]).astype(float))
     return [both, _total(shared.left, chosen[0])[shared.a], _total(shared.right, chosen[1])[shared.b]]

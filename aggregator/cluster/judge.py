@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.cluster.copies import COLUMN_APART
-from aggregator.cluster.features import FEATURES, measure
+from aggregator.cluster.features import FEATURES, counted, measure, named
 from aggregator.cluster.network import Network, probability
 from aggregator.cluster.rows import Rows
 from aggregator.cluster.signature import MOST_IN_TITLE, NUMBER_MARK
@@ -52,9 +52,14 @@ VETOES = (
     "titles of one outlet that differ in their numbers: items of a series",
     "one title over two texts of one outlet: items of a series",
     "different languages are not compared",
+    "titles of one outlet that differ in their names alone: items of a series",
 )
 """Why two entries that are no copies are never joined, whatever their words say. Daily weather, closing prices,
-"Day 21", "The week in pictures": an outlet fills one template in anew."""
+"Day 21", "The week in pictures", "Forecast for Alder" and "Forecast for Wendmoor": an outlet fills one template
+in anew."""
+
+SERIES_FRAME, SERIES_OTHER = 3, 2
+"""Terms that the titles of such a series share at the least, and terms in which they differ at the most."""
 
 
 def place(window: Window, network: Network, rows: Rows) -> Pairs:
@@ -148,6 +153,7 @@ def _vetoes(
     apart = np.abs(window.entries.at[one] - window.entries.at[others]) >= COLUMN_APART.total_seconds()
     veto = np.where(same_outlet & (both | (one_only & apart)) & (alike > ONE_TITLE), 3, 0)
     veto = np.where(same_outlet & (alike >= SERIES_TITLES) & _other_numbers(window, shared), 2, veto)
+    veto = np.where(same_outlet & _other_names(window, shared), 5, veto)
     veto = np.where(np.minimum(said, said_other) < LEAST_SAID, 1, veto)
     lang = window.entries.lang
     return np.where((lang[one] != lang[others]) & (lang[one] > 0) & (lang[others] > 0), 4, veto).astype(
@@ -157,14 +163,24 @@ def _vetoes(
 
 def _other_numbers(window: Window, shared: Shared) -> NDArray[np.bool_]:
     """Whether both titles have numbers and not the same ones."""
-    left, right = shared.left, shared.right
-    marks, marks_right = window.entries.mark[left.at], window.entries.mark[right.at]
-    titled = (marks & NUMBER_MARK > 0) & (marks & MOST_IN_TITLE > 0)
-    titled_right = (marks_right & NUMBER_MARK > 0) & (marks_right & MOST_IN_TITLE > 0)
-    both = shared.sum_of((titled[shared.one] & titled_right[shared.other]).astype(float))
-    count = np.bincount(left.owner, titled, minlength=len(left.norm))[shared.a]
-    count_right = np.bincount(right.owner, titled_right, minlength=len(right.norm))[shared.b]
-    return (count > 0) & (count_right > 0) & ((both < count) | (both < count_right))
+    left, right = window.entries.mark[shared.left.at], window.entries.mark[shared.right.at]
+    numbers = [(marks & NUMBER_MARK > 0) & (marks & MOST_IN_TITLE > 0) for marks in (left, right)]
+    both, one, other = counted(shared, numbers)
+    return (one > 0) & (other > 0) & ((both < one) | (both < other))
+
+
+def _other_names(window: Window, shared: Shared) -> NDArray[np.bool_]:
+    """Whether both titles are the same but for a name of one or two words."""
+    sides = (shared.left, shared.right)
+    titled = [window.entries.mark[side.at] & MOST_IN_TITLE > 0 for side in sides]
+    both, one, other = counted(shared, titled)
+    both_names, names, other_names = counted(
+        shared, [title & named(window, side) for title, side in zip(titled, sides, strict=True)]
+    )
+    found = both >= SERIES_FRAME
+    for alone, names_alone in ((one - both, names - both_names), (other - both, other_names - both_names)):
+        found &= (alone <= SERIES_OTHER) & (names_alone >= 1)
+    return found
 
 
 def _joined(parts: list[Pairs]) -> Pairs:
