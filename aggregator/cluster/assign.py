@@ -16,8 +16,6 @@ SAME_EVENT = 0.6
 labelled sets (docs/benchmarks.md has the other halves). To be chosen again when the weights change: a false
 merge hides a story, a missed one only repeats it."""
 
-THRESHOLD = float(np.log(SAME_EVENT / (1 - SAME_EVENT)))
-
 Group = frozenset[EntryId]
 
 
@@ -30,7 +28,11 @@ class Bonds:
 
 
 def partition(
-    entries: Sequence[EntryId], kept: Iterable[Group], links: Iterable[Link], bonds: Bonds
+    entries: Sequence[EntryId],
+    kept: Iterable[Group],
+    links: Iterable[Link],
+    bonds: Bonds,
+    least: float = SAME_EVENT,
 ) -> list[Group]:
     """The entries in groups that tell one event each: a function of what is given, not of the order of `links`.
 
@@ -38,7 +40,7 @@ def partition(
     groups in `kept` stay whole. Pairs of `bonds` come first; then copies are together, unless that would join
     what people parted; then groups are joined by the evidence of all links between them
     (linkage.agglomerate), where the copies of one text count as one entry: a story reposted a hundred times
-    must not outvote its rewrites.
+    must not outvote its rewrites. `least` is the probability from which groups are joined.
     """
     links = list(links)
     texts = _joined(entries, (), links, bonds)
@@ -62,7 +64,7 @@ def partition(
     )
     parted = [(unit_of[a], unit_of[b]) for a, b in bonds.apart if a in rank and b in rank]
     apart = np.array(parted, dtype=np.int64).reshape(-1, 2)
-    group = agglomerate(weight, edges, THRESHOLD, (apart[:, 0], apart[:, 1]))
+    group = agglomerate(weight, edges, float(np.log(least / (1 - least))), (apart[:, 0], apart[:, 1]))
     found: dict[int, set[EntryId]] = defaultdict(set)
     for entry in entries:
         found[int(group[unit_of[entry]])].add(entry)

@@ -106,6 +106,8 @@ def _settle_others(window: Window, others: Rows) -> None:
 def survey(window: Window, rows: Rows) -> Iterator[None]:
     """Finds what is near to each of rows anew, in steps: afterwards it is the same in whatever order they came."""
     parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+    # All at first: each part finds entries of the others near, too.
+    window.forget_near(rows)
     for step in (window.settle, window.echo, window.compare_echoes):
         for part in parts:
             step(part)

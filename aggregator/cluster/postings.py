@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 DAY_SECONDS = 86_400
 
-MOST_POSTINGS = 500
+MOST_POSTINGS = 1_000
 """Entries that one key may bring from one run of a day; the lowest rows are taken. A template sent out by the
 hundred still finds its group."""
 

@@ -335,13 +335,16 @@ class Window:
         both = np.flatnonzero(one)
         return Shared(left, right, a, b, pair[both], one[both].astype(np.int64) - 1, other[both])
 
+    def forget_near(self, rows: Rows) -> None:
+        """Forgets what is near to rows."""
+        self._near.view[rows], self._closeness.view[rows] = -1, 0
+
     def settle(self, rows: Rows) -> tuple[NDArray[np.int64], Rows, Shared]:
-        """Finds what is near to rows anew; returns the candidate pairs with what they share."""
+        """Finds what is near to rows, beside what is known; returns the candidate pairs with what they share."""
         a, others = self.meet(rows)
         shared = self.share(rows, a, others)
         closeness = shared.cosine()
         near = closeness >= LEAST_NEAR
-        self._near.view[rows], self._closeness.view[rows] = -1, 0
         self._remember(rows[a[near]], others[near], closeness[near])
         self._remember(others[near], rows[a[near]], closeness[near])
         self._settled.view[rows] = True

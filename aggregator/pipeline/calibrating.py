@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from aggregator.cluster.assign import Bonds, partition
+from aggregator.cluster.assign import SAME_EVENT, Bonds, partition
 from aggregator.cluster.judge import Pairs, place, survey, weigh
 from aggregator.cluster.metrics import Agreement, agreement
 from aggregator.cluster.network import Network, fit, read_network, shipped
@@ -164,6 +164,13 @@ def fitted(sets: Sequence[Examples], name: str, start: Network | None = None) ->
 
 def grouping_with(network: Network, labelled: Labelled, days: float) -> Agreement:
     """How well a network groups a set all at once, copies not looked for."""
+    return next(groupings_with(network, labelled, days, (SAME_EVENT,)))
+
+
+def groupings_with(
+    network: Network, labelled: Labelled, days: float, thresholds: Sequence[float]
+) -> Iterator[Agreement]:
+    """How well a network groups a set all at once, at each of these probabilities."""
     pairs = _judged(network, labelled, days)
     numbers = [entry.id for entry in labelled.entries]
     strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
@@ -174,7 +181,7 @@ def grouping_with(network: Network, labelled: Labelled, days: float) -> Agreemen
         )
     }
     links = [Link(numbers[a], numbers[b], chance, is_copy=False) for (a, b), chance in chances.items()]
-    groups = partition(numbers, (), links, Bonds())
-    found = {str(entry): number for number, group in enumerate(groups) for entry in group}
     reference = {str(entry): event for entry, event in zip(numbers, labelled.events, strict=True)}
-    return agreement(found, reference)
+    for least in thresholds:
+        groups = partition(numbers, (), links, Bonds(), least)
+        yield agreement({str(entry): n for n, group in enumerate(groups) for entry in group}, reference)

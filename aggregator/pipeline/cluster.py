@@ -53,9 +53,10 @@ NEAR_LINK = 0.3
 """Probability of a pair from which its events are settled together: two groups are joined by the evidence of
 many pairs, but not without one that is at least so likely."""
 
-GROWTH = 1.1
+GROWTH = 1.03
 """An entry is weighed anew when its window holds so many times the entries that it held when it was decided
-on: what is rare and who is near has changed. In the life of an entry that happens about seven times."""
+on, or so much fewer: what is rare and who is near has changed. That is often while a new database fills, and
+seldom afterwards. With 1.1 five orders of arrival differed by up to 2.1 % of pairs, with this by 1.6 %."""
 
 EXACT_BELOW = 500
 """In a window of fewer entries they are weighed anew whenever anything was added: that takes less than a second."""
@@ -256,13 +257,19 @@ class Clusterer:
             self._load(db, set(self._window.entries.day[rows].tolist()), ())
         for _ in survey(self._window, rows):
             yield ClusterReport()
+        weighed: set[EntryId] = set()
         for start in range(0, len(rows), BATCH):
             part = rows[start : start + BATCH]
             numbers = {EntryId(number) for number in self._window.entries.number[part].tolist()}
             pairs = weigh(self._window, self._network, part)
             with self._store.write() as db:
-                copies = {(link.a, link.b) for link in stored.links_of(db, numbers) if link.is_copy}
-                stored.replace_links(db, numbers, self._links(pairs, copies))
+                known = stored.links_of(db, numbers)
+                copies = {(link.a, link.b) for link in known if link.is_copy}
+                # Two that met from the other's side only stay linked.
+                met = {(link.a, link.b): link for link in known if link.a in weighed or link.b in weighed}
+                met |= {(link.a, link.b): link for link in self._links(pairs, copies)}
+                stored.replace_links(db, numbers, met.values())
+                weighed |= numbers
                 self._decide(db, part, pairs, copies, regroup=True)
             yield ClusterReport(reviewed=len(part))
 
