@@ -16,6 +16,10 @@ SAME_EVENT = 0.6
 labelled sets (docs/benchmarks.md has the other halves). To be chosen again when the weights change: a false
 merge hides a story, a missed one only repeats it."""
 
+NEAR_LINK = 0.3
+"""Probability of a pair from which its events are settled together: groups are joined by the evidence of many
+pairs, but not where no chain of pairs that are at least so likely leads from one to the other."""
+
 Group = frozenset[EntryId]
 
 
@@ -48,12 +52,25 @@ def partition(
     rank = {entry: position for position, entry in enumerate(entries)}
     text_of = {entry: min(map(rank.__getitem__, text)) for text in texts for entry in text}
     unit_of = {entry: min(map(rank.__getitem__, unit)) for unit in units for entry in unit}
+    chained = _Groups(entries, ())
+    for unit in units:
+        for entry in unit[1:]:
+            chained.join(unit[0], entry)
+    for link in links:
+        if link.score >= NEAR_LINK:
+            chained.join(link.a, link.b)
+    chain_of = {entry: number for number, chain in enumerate(chained.lists()) for entry in chain}
     weight = np.zeros(len(entries))
     for text in set(text_of.values()):
         weight[unit_of[entries[text]]] += 1
     between: dict[tuple[int, int], list[float]] = defaultdict(list)
     for link in links:
-        if link.a in rank and link.b in rank and unit_of[link.a] != unit_of[link.b]:
+        if (
+            link.a in rank
+            and link.b in rank
+            and unit_of[link.a] != unit_of[link.b]
+            and chain_of[link.a] == chain_of[link.b]
+        ):
             one, other = text_of[link.a], text_of[link.b]
             between[min(one, other), max(one, other)].append(link.score)
     pairs = sorted(between)

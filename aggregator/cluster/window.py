@@ -211,14 +211,16 @@ class Window:
     def outgrown(self, growth: float, exact_below: int) -> Rows:
         """The rows, decided on before, whose surroundings are `growth` times as many since then, or shrank so.
 
-        Of fewer than `exact_below` any change is enough.
+        Of fewer than `exact_below` any change is enough, and for all others if it is time for half of them: then
+        what becomes of them is a function of what is there by now.
         """
         rows = np.flatnonzero(self._alive.view & (self._among.view != 0))
         if not len(rows):
             return rows
         before, now = self._among.view[rows], self.surroundings(rows)
         far = (now > before * growth) | (now * growth < before)
-        found: Rows = rows[far | ((now != before) & (now < exact_below))]
+        different = now != before
+        found: Rows = rows[far | (different & ((now < exact_below) | (2 * far.sum() >= different.sum())))]
         return found
 
     def _counts_about(self, day: int) -> tuple[Column, list[int]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
-from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, partition
+from aggregator.cluster.assign import NEAR_LINK, SAME_EVENT, Bonds, Group, partition
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
 from aggregator.cluster.judge import Pairs, place, survey, weigh
@@ -48,10 +48,6 @@ waiting to write do not notice."""
 LEAST_LINK = 0.1
 """Probability from which a pair is kept. What is left out moved the B-cubed F1 of no labelled set by .002,
 and is most of all pairs."""
-
-NEAR_LINK = 0.3
-"""Probability of a pair from which its events are settled together: two groups are joined by the evidence of
-many pairs, but not without one that is at least so likely."""
 
 GROWTH = 1.03
 """An entry is weighed anew when its window holds so many times the entries that it held when it was decided
