@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
 import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.cluster.tokens import MOST_RARE, tokenise, word_rarity
+from aggregator.cluster.tokens import MOST_RARE, _token, tokenise, word_rarity
+
+WORD_STARTS = [
+    "".join(parts) for parts in product(("b", "gr", "st", "pl"), "aeiou", ("nd", "rt", "ss", "mp"))
+]
 
 
 def _names(*words: str) -> list[int]:
@@ -66,3 +74,18 @@ def test_any_text_can_be_split(text: str, lang: str) -> None:
     for token in tokenise(text, lang, 64):
         assert 0 <= token.number < 2**32
         assert 0 <= token.rarity <= MOST_RARE
+
+
+def test_threads_do_not_disturb_one_another() -> None:
+    """Feeds are signed in many threads at once; the stemming library keeps the word at hand in its stemmer."""
+    words = [f"{start}{end}" for start in WORD_STARTS for end in ("ing", "ed", "ations", "ness", "ies", "ly")]
+    texts = [" ".join(words[first::7]) + f" x{number}" for number, first in enumerate([*range(7)] * 3)]
+    alone = [tokenise(text, "en", 1000) for text in texts]
+    _token.cache_clear()
+    old = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(lambda text: tokenise(text, "en", 1000), texts)) == alone
+    finally:
+        sys.setswitchinterval(old)

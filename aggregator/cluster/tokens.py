@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from threading import local
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -125,17 +126,28 @@ def _token(raw: str, lang: str, is_number: bool) -> Token | None:  # noqa: FBT00
 
 def _stem(word: str, lang: str) -> str:
     """The word without its endings (Snowball, Porter 2001), without accents; as it is in other languages."""
-    stemmer = _stemmer(lang)
+    stemmer = _STEMMERS.of(lang)
     stem = stemmer.stemWord(word) if stemmer is not None else word
     return "".join(sign for sign in unicodedata.normalize("NFD", stem) if not unicodedata.combining(sign))
 
 
-@cache
-def _stemmer(lang: str) -> SnowballStemmer | None:
-    import snowballstemmer  # noqa: PLC0415 (only where something is signed)
+class _Stemmers(local):
+    """Each thread's own: a stemmer keeps the word at hand in itself."""
 
-    name = STEMMERS.get(lang)
-    return None if name is None else snowballstemmer.stemmer(name)
+    def __init__(self) -> None:
+        self._known: dict[str, SnowballStemmer | None] = {}
+
+    def of(self, lang: str) -> SnowballStemmer | None:
+        """The stemmer of a language, None if there is none."""
+        if lang not in self._known:
+            import snowballstemmer  # noqa: PLC0415 (only where something is signed)
+
+            name = STEMMERS.get(lang)
+            self._known[lang] = None if name is None else snowballstemmer.stemmer(name)
+        return self._known[lang]
+
+
+_STEMMERS = _Stemmers()
 
 
 def _number(word: str) -> int:
