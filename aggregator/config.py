@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     weights: Path | None = Field(
         None, description="a file that calibrate made; the weights that come with the program without one"
     )
+    semantic: bool = Field(
+        False,
+        description="compare what texts mean, too, also across languages (needs the extra [semantic])",
+    )
     allow_addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="addresses or networks, comma-separated, that may be fetched although not global"
     )

@@ -335,7 +335,8 @@ class Signature:
     `terms`: its different terms (stems) in rising order, uint32 little-endian, each with a byte in
     `term_marks`: how often it stands in title, address and lead, and whether it is a number; and one in
     `term_rarity`, its rarity in eighths (see cluster.signature). `scheme` names the way all this was
-    computed; signatures of two schemes are never compared.
+    computed; signatures of two schemes are never compared. `meaning`: what the texts mean, see
+    cluster.meaning; empty if it was not encoded.
     """
 
     scheme: int
@@ -349,6 +350,7 @@ class Signature:
     term_marks: bytes
     term_rarity: bytes
     truncated: bool
+    meaning: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,8 +459,9 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A candidate as the decision on an entry saw it: its features in the order of cluster.features.FEATURES.
+    """A candidate as the decision on an entry saw it.
 
+    `features`: in the order of cluster.features.FEATURES, with MEANINGS after them if entries were encoded.
     `veto` is the number of a reason in cluster.judge.VETOES for which the probability is 0 whatever the
     features say, 0 = none.
     """

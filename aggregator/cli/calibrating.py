@@ -49,12 +49,12 @@ def _from_labels(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_lines(arguments.file) as lines:
         entries = list(lines)
     with progress_bar("calibrating", 5) as steps:
-        labelled = labelled_entries(entries, labels)
+        old = network_of(settings)
+        labelled = labelled_entries(entries, labels, semantic=old.semantic)
         steps.advance()
         _check(labelled, arguments.file)
         first, second = halves(labelled)
-        old = network_of(settings)
-        judged = examples(first, settings.window_days)
+        judged = examples(first, settings.window_days, semantic=old.semantic)
         steps.advance()
         new = fitted(judged, f"{Path(arguments.file).name} {datetime.now(UTC):%Y-%m-%d}", old)
         steps.advance()

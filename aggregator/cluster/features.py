@@ -51,12 +51,18 @@ FEATURES = (
 entries' values. A cosine of .3 is much where the nearest others reach .1, and little where ten others reach
 .5: that is what the features of the nearest say (hubness: Radovanović, Nanopoulos, Ivanović 2010)."""
 
+MEANINGS = ("titles' meanings alike", "meanings alike", "different languages")
+"""What is known besides if entries were encoded (cluster.meaning)."""
+
 FLOOR = 0.02
 """Keeps a ratio to an empty neighbourhood finite."""
 
 
 def measure(window: Window, rows: Rows, others: Rows, shared: Shared) -> NDArray[np.float32]:
-    """The features [pairs, len(FEATURES)] of `shared`, whose pairs are of `rows[shared.a]` and `others`."""
+    """The features [pairs, FEATURES] of `shared`, whose pairs are of `rows[shared.a]` and `others`.
+
+    In a window that knows meanings they are FEATURES + MEANINGS.
+    """
     alike = shared.cosine()
     columns = [
         alike,
@@ -67,7 +73,17 @@ def measure(window: Window, rows: Rows, others: Rows, shared: Shared) -> NDArray
         *_lengths(window, shared),
         *_nearest(window, rows[shared.a], others, alike),
     ]
+    if window.semantic:
+        columns += [*window.meaning_alike(rows[shared.a], others), _foreign(window, rows[shared.a], others)]
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _foreign(window: Window, one: Rows, other: Rows) -> NDArray[np.float64]:
+    lang = window.entries.lang
+    found: NDArray[np.float64] = ((lang[one] != lang[other]) & (lang[one] > 0) & (lang[other] > 0)).astype(
+        np.float64
+    )
+    return found
 
 
 def _words(window: Window, shared: Shared) -> list[NDArray[np.float64]]:

@@ -90,7 +90,16 @@ def _place(window: Window, network: Network, rows: Rows) -> Pairs:
         window.echo(part)
     for part in (rows, changed):
         window.compare_echoes(part)
-    return _judged(window, network, rows, *_telling(others, shared))
+    return _with_foreign(window, network, rows, _judged(window, network, rows, *_telling(others, shared)))
+
+
+def _with_foreign(window: Window, network: Network, rows: Rows, pairs: Pairs) -> Pairs:
+    """The pairs, and those with entries in other languages if these can be compared."""
+    if not window.semantic:
+        return pairs
+    a, others = window.meet_foreign(rows)
+    _settle_others(window, others)
+    return _joined([pairs, _judged(window, network, rows, others, window.share(rows, a, others))])
 
 
 def _settle_others(window: Window, others: Rows) -> None:
@@ -121,7 +130,8 @@ def weigh(window: Window, network: Network, rows: Rows) -> Pairs:
         part = rows[start : start + AT_ONCE]
         a, others = window.meet(part)
         _settle_others(window, others)
-        found.append(_judged(window, network, part, *_telling(others, window.share(part, a, others))))
+        pairs = _judged(window, network, part, *_telling(others, window.share(part, a, others)))
+        found.append(_with_foreign(window, network, part, pairs))
     return _joined(found) if found else _none()
 
 
@@ -158,9 +168,10 @@ def _vetoes(
     veto = np.where(same_outlet & _other_names(window, shared), 5, veto)
     veto = np.where(np.minimum(said, said_other) < LEAST_SAID, 1, veto)
     lang = window.entries.lang
-    return np.where((lang[one] != lang[others]) & (lang[one] > 0) & (lang[others] > 0), 4, veto).astype(
-        np.int8
-    )
+    foreign = (lang[one] != lang[others]) & (lang[one] > 0) & (lang[others] > 0)
+    if window.semantic:
+        foreign &= ~(window.has_meaning(one) & window.has_meaning(others))
+    return np.where(foreign, 4, veto).astype(np.int8)
 
 
 def _other_numbers(window: Window, shared: Shared) -> NDArray[np.bool_]:

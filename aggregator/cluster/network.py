@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.cluster.features import FEATURES
+from aggregator.cluster.features import FEATURES, MEANINGS
 
 Matrix = NDArray[np.float32]
 
@@ -55,6 +55,16 @@ class Network:
     deviation: Matrix
     members: tuple[tuple[Layer, ...], ...]
 
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The names of its inputs."""
+        return (FEATURES + MEANINGS)[: len(self.mean)]
+
+    @property
+    def semantic(self) -> bool:
+        """Whether it compares what entries mean, too."""
+        return len(self.mean) > len(FEATURES)
+
     def logits(self, features: Matrix) -> Matrix:
         """The log-odds [n] of features [n, inputs]."""
         total = np.zeros(len(features), np.float32)
@@ -65,7 +75,7 @@ class Network:
                 values = np.maximum(values @ weights + biases, 0.0)
             weights, biases = layers[-1]
             total += np.clip((values @ weights + biases)[:, 0], -MOST_LOGIT, MOST_LOGIT)
-        return (total / len(self.members)).astype(np.float32)
+        return (total / max(1, len(self.members))).astype(np.float32)
 
     def weights_of(self, features: Sequence[float]) -> list[float]:
         """For each feature of one pair, by how much the log-odds would fall if it had its usual value instead."""
@@ -166,7 +176,7 @@ def written(network: Network, provenance: str) -> str:
         {
             "name": network.name,
             "provenance": provenance,
-            "features": list(FEATURES),
+            "features": list(network.features),
             "mean": _rounded(network.mean),
             "deviation": _rounded(network.deviation),
             "members": members,
@@ -198,7 +208,7 @@ def read_network(text: str) -> Network:
         network.logits(np.zeros((1, len(known)), np.float32))
     except (ValueError, KeyError, TypeError, IndexError):
         raise ValueError("it holds no weights") from None
-    if known != FEATURES:
+    if known not in (FEATURES, FEATURES + MEANINGS):
         raise ValueError("its weights are for other features")
     return network
 
@@ -208,9 +218,10 @@ def _array(values: list[Any]) -> Matrix:
 
 
 @cache
-def shipped() -> Network:
-    """The network that comes with the program."""
-    return read_network(files("aggregator.cluster").joinpath("weights.json").read_text(encoding="utf-8"))
+def shipped(*, semantic: bool = False) -> Network:
+    """The network that comes with the program; the other one compares what entries mean, too."""
+    name = "weights_semantic.json" if semantic else "weights.json"
+    return read_network(files("aggregator.cluster").joinpath(name).read_text(encoding="utf-8"))
 
 
 def _standardised(features: Matrix, mean: Matrix, deviation: Matrix) -> Matrix:

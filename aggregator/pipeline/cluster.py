@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from aggregator.cluster.signature import SCHEME, sign
 from aggregator.cluster.window import Window
 from aggregator.config import Settings
 from aggregator.pipeline.calibrating import network_of
+from aggregator.pipeline.encoding import encode_missing
 from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.store import Store, decisions
@@ -109,11 +110,11 @@ class Clusterer:
         self._days = settings.window_days
         self._network = network_of(settings)
         self._prepared: dict[EntryId, Prepared] = {}
-        self._all_signed = False
+        self._all_signed = self._all_encoded = False
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._window = Window(self._days)
+        self._window = Window(self._days, semantic=self._network.semantic)
         self._loaded: set[int] = set()
 
     def work(self) -> Iterator[ClusterReport]:
@@ -139,6 +140,8 @@ class Clusterer:
     def weigh_since(self, since: datetime) -> Iterator[ClusterReport]:
         """Weighs all entries published since then anew, then forms their events anew; steps as `work`."""
         yield from self.settle_pending()
+        if self._network.semantic:
+            yield from (ClusterReport() for _ in encode_missing(self._store, since))
         with self._store.read() as db:
             counts = stored.count_by_day(db, since)
         for days in _blocks(counts, MOST_ROWS // 2):
@@ -157,15 +160,17 @@ class Clusterer:
                 del self._prepared[entry]
             if len(self._window.entries) > MOST_ROWS:
                 self._start_anew()
+            while not self._all_signed:
+                with self._store.write() as db:
+                    self._all_signed = not self._sign_anew(db)
+                yield ClusterReport()
+            if self._network.semantic:
+                yield from self._encode()
             with self._store.write() as db:
-                if not self._all_signed and self._sign_anew(db):
-                    report = ClusterReport()
-                else:
-                    self._all_signed = True
-                    batch = stored.pending_entries(db, BATCH)
-                    if not batch:
-                        return
-                    report = self._settle(db, batch)
+                batch = stored.pending_entries(db, BATCH, encoded=self._network.semantic)
+                if not batch:
+                    return
+                report = self._settle(db, batch)
             yield report
 
     def _sign_anew(self, db: Connection) -> bool:
@@ -175,6 +180,14 @@ class Clusterer:
         signed = [(number, entry, s) for (number, entry), s in zip(missing, signatures, strict=True)]
         decisions.write_signatures(db, signed)
         return bool(missing)
+
+    def _encode(self) -> Iterator[ClusterReport]:
+        """Encodes what waits; at first also what new entries may meet, from before this was asked for."""
+        if not self._all_encoded:
+            recent = self._now() - timedelta(days=2 * self._days)
+            yield from (ClusterReport() for _ in encode_missing(self._store, recent))
+            self._all_encoded = True
+        yield from (ClusterReport() for _ in encode_missing(self._store))
 
     # ---- new entries -----------------------------------------------------------------------------
 

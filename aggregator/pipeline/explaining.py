@@ -10,9 +10,8 @@ from sqlalchemy.engine import Connection
 
 from aggregator.cluster.assign import SAME_EVENT
 from aggregator.cluster.copies import copy_reason
-from aggregator.cluster.features import FEATURES
 from aggregator.cluster.judge import VETOES
-from aggregator.cluster.network import Network
+from aggregator.cluster.network import Network, shipped
 from aggregator.cluster.prepared import prepare
 from aggregator.cluster.signature import shared_words
 from aggregator.config import Settings
@@ -97,7 +96,7 @@ def explain_entry(db: Connection, entry: EntryId, settings: Settings) -> Explana
     if not found:
         return None
     event = events_of(db, [entry]).get(entry)
-    decision = decision_of(db, entry, len(FEATURES))
+    decision = decision_of(db, entry)
     if decision is None:
         return Explanation(found[0], event, "it has been stored and waits to be grouped", None, ())
     pairs = [
@@ -146,7 +145,7 @@ def explain_pair(db: Connection, entry: EntryId, other: EntryId, settings: Setti
     link = next((one for one in links_of(db, [entry]) if other in (one.a, one.b)), None)
     copies = _copies(signed, entry, other) if link is not None and link.is_copy else ""
     probability = 1.0 if copies else compared.probability if compared else link.score if link else None
-    told = _told(network_of(settings), compared) if compared else ()
+    told = _told(_network(settings, compared), compared) if compared else ()
     said = _said(db, entry, other)
     apart = abs(known[entry].published_at - known[other].published_at)
     return Pair(
@@ -168,7 +167,7 @@ def explain_pair(db: Connection, entry: EntryId, other: EntryId, settings: Setti
 def _compared(db: Connection, entry: EntryId, other: EntryId) -> Compared | None:
     """The comparison of the two as the decision on either kept it."""
     for one, two in ((entry, other), (other, entry)):
-        decision = decision_of(db, one, len(FEATURES))
+        decision = decision_of(db, one)
         for compared in decision.compared if decision else ():
             if compared.other == two:
                 return compared
@@ -181,12 +180,20 @@ def _copies(signed: Mapping[EntryId, Signed], entry: EntryId, other: EntryId) ->
     return copy_reason(prepare(signed[entry]), prepare(signed[other])) or "found to be so before an edit"
 
 
+def _network(settings: Settings, compared: Compared) -> Network:
+    """The network that tells what the features of a comparison meant; SEMANTIC may have been changed since."""
+    network = network_of(settings)
+    if len(network.features) == len(compared.features):
+        return network
+    return shipped(semantic=not network.semantic)
+
+
 def _told(network: Network, compared: Compared) -> tuple[Told, ...]:
     """What each feature said: how the log-odds would change if it had its usual value instead."""
     told = [
         Told(name, value, usual, weight)
         for name, value, usual, weight in zip(
-            FEATURES,
+            network.features,
             compared.features,
             network.mean.tolist(),
             network.weights_of(compared.features),

@@ -163,7 +163,7 @@ class _Seen:
 def _see(db: Connection, cases: Sequence[Case], days: float, network: Network) -> list[_Seen]:
     """The cases as they look in a window that holds all that is near to them."""
     spoken = {end for case in cases for pair in (*case.together, *case.apart) for end in pair}
-    window = Window(days)
+    window = Window(days, semantic=network.semantic)
     reach = 2 * math.ceil(days)
     known = {day_of(signed.at) for signed in signed_entries(db, spoken)}
     for day in sorted({day + step for day in known for step in range(-reach, reach + 1)}):
@@ -179,6 +179,8 @@ def _seen(db: Connection, case: Case, window: Window, network: Network) -> _Seen
     row_of, number = window.entries.row_of, window.entries.number
     truth = dict.fromkeys(case.apart, False) | dict.fromkeys(case.together, True)
     told = [pair for pair in truth if pair[0] in row_of and pair[1] in row_of]
+    if window.semantic:
+        told = [pair for pair in told if window.has_meaning(np.array([row_of[end] for end in pair])).all()]
     if not told:
         return None
     ends = np.array([[row_of[a], row_of[b]] for a, b in told], dtype=np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def _values(decision: Decision, *, regroup: bool) -> dict[str, Any]:
         "size": decision.size,
         "threshold": decision.threshold,
         "model": decision.model,
+        "features": len(decision.compared[0].features) if decision.compared else 0,
         "compared": _packed(decision.compared),
         "regroup": regroup,
     }
@@ -60,8 +62,8 @@ def _unpacked(stored: bytes, features: int) -> tuple[Compared, ...]:
     )
 
 
-def decision_of(db: Connection, entry: EntryId, features: int) -> Decision | None:
-    """The decision on an entry, whose comparisons have so many features; None before it is decided on."""
+def decision_of(db: Connection, entry: EntryId) -> Decision | None:
+    """The decision on an entry; None before it is decided on."""
     row = db.execute(select(DECISION).where(DECISION.c.entry_id == entry)).first()
     if row is None:
         return None
@@ -75,7 +77,7 @@ def decision_of(db: Connection, entry: EntryId, features: int) -> Decision | Non
         size=row.size,
         threshold=row.threshold,
         model=row.model,
-        compared=_unpacked(row.compared, features),
+        compared=_unpacked(row.compared, row.features),
     )
 
 
@@ -166,3 +168,38 @@ def write_signatures(db: Connection, signed: Collection[tuple[EntryId, Entry, Si
         db.execute(update(ENTRY).where(ENTRY.c.id.in_(part)).values(pending=True))
     if signed:
         db.execute(insert(SIGNATURE), [signature_values(*one) for one in signed])
+
+
+# ---- meanings ------------------------------------------------------------------------------------
+
+
+def to_encode(db: Connection, since: datetime | None, limit: int) -> list[tuple[EntryId, Entry]]:
+    """Entries that have a signature without a meaning: those that wait, or all published since `since`."""
+    query = (
+        select(ENTRY)
+        .join(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
+        .where(SIGNATURE.c.meaning.is_(None))
+        .where(ENTRY.c.pending if since is None else SIGNATURE.c.at >= since)
+        .order_by(ENTRY.c.id)
+        .limit(limit)
+    )
+    return [(EntryId(row.id), _entry(row)) for row in db.execute(query)]
+
+
+def write_meanings(db: Connection, encoded: Collection[tuple[EntryId, Entry, bytes]]) -> None:
+    """Keeps the meanings of these entries, unless they were edited since they were read."""
+    as_read = (
+        select(ENTRY.c.id)
+        .where(ENTRY.c.id == SIGNATURE.c.entry_id, ENTRY.c.content_hash == bindparam("read"))
+        .exists()
+    )
+    change = update(SIGNATURE).where(SIGNATURE.c.entry_id == bindparam("number"), as_read)
+    columns: dict[str, Any] = {"meaning": bindparam("encoded")}
+    if encoded:
+        db.execute(
+            change.values(columns),
+            [
+                {"number": number, "read": entry.content_hash, "encoded": meaning}
+                for number, entry, meaning in encoded
+            ],
+        )

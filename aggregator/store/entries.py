@@ -200,6 +200,7 @@ def signature_values(number: EntryId, entry: Entry, signature: Signature) -> dic
         "term_marks": signature.term_marks,
         "term_rarity": signature.term_rarity,
         "truncated": signature.truncated,
+        "meaning": signature.meaning or None,
     }
 
 

@@ -62,6 +62,7 @@ def _signed(row: ResultRow[Any]) -> Signed:
         term_marks=row.term_marks,
         term_rarity=row.term_rarity,
         truncated=row.truncated,
+        meaning=row.meaning or b"",
     )
     return Signed(
         id=EntryId(row.entry_id),
@@ -74,9 +75,11 @@ def _signed(row: ResultRow[Any]) -> Signed:
     )
 
 
-def pending_entries(db: Connection, limit: int) -> list[Signed]:
-    """The entries that wait longest for the clusterer, in order of their number."""
+def pending_entries(db: Connection, limit: int, *, encoded: bool = False) -> list[Signed]:
+    """The entries that wait longest for the clusterer, in order of their number; only those `encoded` if so."""
     query = _signed_query().where(ENTRY.c.pending).order_by(ENTRY.c.id).limit(limit)
+    if encoded:
+        query = query.where(SIGNATURE.c.meaning.is_not(None))
     query = query.with_for_update(
         of=ENTRY
     )  # an edit that arrives meanwhile waits, and is pending again after

@@ -217,6 +217,7 @@ class SignatureRow(Row, table=True):
     term_marks: bytes = Field(sa_column=_bytes())
     term_rarity: bytes = Field(sa_column=_bytes())
     truncated: bool
+    meaning: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
 
 
 class DecisionRow(Row, table=True):
@@ -238,6 +239,7 @@ class DecisionRow(Row, table=True):
     size: int
     threshold: float
     model: str = Field(sa_column=_text())
+    features: int
     compared: bytes = Field(sa_column=_bytes())
     regroup: bool
 
