@@ -1,0 +1,204 @@
+"""The window: who is near to whom, in whatever order entries came; and when it is time to look again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aggregator.cluster.features import FEATURES
+from aggregator.cluster.judge import judge, place, survey, weigh
+from aggregator.cluster.linkage import Edges, agglomerate, evidence
+from aggregator.cluster.network import shipped
+from aggregator.cluster.window import Window
+from aggregator.pipeline.cluster import _blocks
+from aggregator.types import EntryId, Signed
+from tests.windows import numbered, signed
+
+NAMES = ("Adebayo", "Brandt", "Castellano", "Dvorak", "Eriksen", "Fontaine", "Grabowski", "Hadley")
+TOPICS = (
+    "harbour dredging",
+    "school milk",
+    "airport noise",
+    "grain storage",
+    "lottery tickets",
+    "bus shelters",
+)
+FORMS = (
+    "{2}: Minister {0} resigns over {1}",
+    "{0} steps down in {1} affair ({2})",
+    "Why {0} went: {2} and the {1}",
+)
+DAY = 86_400
+
+
+def _word(name: str, topic: str) -> str:
+    """A word that only this event has."""
+    return f"{name[:4].lower()}{topic.split(maxsplit=1)[0]}"
+
+
+def _news() -> list[Signed]:
+    """Events told three times each, over three days; many share a name or a topic."""
+    pairs = [(name, topic) for name, topic in product(NAMES, TOPICS) if (len(name) + len(topic)) % 3]
+    return numbered(
+        [
+            signed(
+                form.format(name, topic, _word(name, topic).title()),
+                f"The {_word(name, topic)} papers: {name} and {topic}.",
+                f"Paper {n}",
+                hours=7 * (n % 9),
+            )
+            for name, topic in pairs
+            for n, form in enumerate(FORMS)
+        ]
+    )
+
+
+def _judged_in_order(news: list[Signed], order: list[int], batch: int) -> dict[tuple[int, int], float]:
+    """The probability of each pair that meets, after the entries came in this order and were surveyed."""
+    window, network = Window(3), shipped()
+    for start in range(0, len(order), batch):
+        place(window, network, window.put([news[place_of] for place_of in order[start : start + batch]]))
+    rows = np.arange(len(news))
+    for _ in survey(window, rows):
+        continue
+    pairs = weigh(window, network, rows)
+    number = window.entries.number
+    ends = np.sort(np.stack((number[pairs.a], number[pairs.b]), axis=1), axis=1).tolist()
+    return {(a, b): chance for (a, b), chance in zip(ends, pairs.chance.tolist(), strict=True)}
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 10**6), st.sampled_from([1, 7, 50, 1000]))
+def test_a_survey_sees_the_same_in_whatever_order_entries_came(seed: int, batch: int) -> None:
+    """What is near to each entry, and how probable each pair is, depends on the set alone."""
+    news = _news()
+    expected = _judged_in_order(news, list(range(len(news))), 10_000)
+    order = Random(seed).sample(range(len(news)), len(news))
+    found = _judged_in_order(news, order, batch)
+    assert found.keys() == expected.keys()
+    assert max(abs(found[pair] - expected[pair]) for pair in found) < 1e-4
+    assert min(found.values()) < 0.1
+    assert max(found.values()) > 0.3
+
+
+def test_some_pairs_of_many_are_measured_as_if_they_were_alone() -> None:
+    """Leaving out pairs that are too unlike changes nothing for the others."""
+    window, network = Window(3), shipped()
+    rows = window.put(_news())
+    place(window, network, rows)
+    a, others = window.meet(rows[:20])
+    shared = window.share(rows[:20], a, others)
+    kept = np.random.default_rng(0).random(len(a)) < 0.3
+    some = shared.only(kept)
+    assert some.cosine() == pytest.approx(shared.cosine()[kept])
+    one_by_one = [judge(window, network, rows[[one]], np.array([two])).features[0]
+                  for one, two in zip(a[kept][:10], others[kept][:10], strict=True)]  # fmt: skip
+    together = judge(window, network, rows[a[kept][:10]], others[kept][:10])
+    order = np.argsort(a[kept][:10], kind="stable")
+    assert together.features == pytest.approx(np.array(one_by_one)[order], abs=1e-5)
+    assert together.features.shape == (10, len(FEATURES))
+
+
+def test_an_edited_entry_is_found_as_it_is_and_no_more_as_it_was() -> None:
+    """Its old row is dead: it meets nothing, counts for nothing and stands in no list of the nearest."""
+    window, network = Window(3), shipped()
+    news = _news()
+    rows = window.put(news)
+    place(window, network, rows)
+    before = int(window.surroundings(rows[:1])[0])
+    other = replace(signed("Rain floods cellars in the old town of Valmarin"), id=news[0].id)
+    (row,) = window.put([other])
+    place(window, network, np.array([row]))
+    assert int(window.surroundings(rows[:1])[0]) == before
+    assert rows[0] not in window.rows_on(range(100_000))
+    pairs = weigh(window, network, rows[1:])
+    assert rows[0] not in pairs.b
+    assert row not in pairs.b  # it shares no word with the others
+
+
+def test_when_it_is_time_to_weigh_entries_anew() -> None:
+    """A little growth is let pass, unless there are few entries, or it is time for most of the others."""
+    window = Window(3)
+    news = [
+        replace(signed(f"Headline {n} of its kind", hours=0 if n < 300 else 24 * 30), id=EntryId(n))
+        for n in range(1, 401)
+    ]
+    rows = window.put(news[:390])
+    window.remember_among(rows, window.surroundings(rows))
+    assert not len(window.outgrown(1.03, 0))
+    window.put(news[390:])  # 10 on top of the 91 of another month
+    assert window.outgrown(1.2, 0).tolist() == []
+    assert window.outgrown(1.2, 150).tolist() == rows[299:].tolist()
+    assert window.outgrown(1.05, 0).tolist() == rows[299:].tolist()
+    # The first hundred of the others were decided on among fewer, too: more than half of all that changed.
+    window.remember_among(rows[:100], np.full(100, 298))
+    assert window.outgrown(1.05, 0).tolist() == rows[299:].tolist()
+    window.remember_among(rows[:100], np.full(100, 200))
+    assert window.outgrown(1.05, 0).tolist() == [*rows[:100].tolist(), *rows[299:].tolist()]
+
+
+def test_half_of_the_changed_rows_outgrown_takes_the_rest_along() -> None:
+    """Then the result is a function of what is there by now, and not of who came with whom."""
+    window = Window(3)
+    rows = window.put([replace(signed(f"Headline {n} of its kind"), id=EntryId(n)) for n in range(1, 101)])
+    window.remember_among(rows, np.array([90] * 60 + [99] * 30 + [100] * 10))
+    assert window.outgrown(1.05, 0).tolist() == rows[:90].tolist()
+    window.remember_among(rows, np.array([90] * 40 + [99] * 50 + [100] * 10))
+    assert window.outgrown(1.05, 0).tolist() == rows[:40].tolist()
+
+
+def test_days_are_read_in_blocks_of_bounded_size() -> None:
+    assert list(_blocks({1: 40, 2: 60, 3: 1, 4: 500, 5: 2}, 100)) == [[1, 2], [3], [4], [5]]
+    assert list(_blocks({}, 100)) == []
+
+
+def _slowly(weight: list[int], score: dict[tuple[int, int], float], least: float) -> set[frozenset[int]]:
+    """The same groups by the textbook: again and again the two with the most evidence are joined."""
+    groups = [frozenset({node}) for node in range(len(weight))]
+    while True:
+        best: tuple[float, int, int] | None = None
+        for one, other in product(range(len(groups)), repeat=2):
+            if one >= other:
+                continue
+            total = sum(
+                score.get((min(a, b), max(a, b)), 0.0) for a, b in product(groups[one], groups[other])
+            )
+            pairs = sum(weight[a] * weight[b] for a, b in product(groups[one], groups[other]))
+            proof = float(evidence(np.array([total]), np.array([float(pairs)]))[0])
+            if proof >= least and total and (best is None or proof > best[0]):
+                best = (proof, one, other)
+        if best is None:
+            return set(groups)
+        joined = groups[best[1]] | groups[best[2]]
+        groups = [group for place_of, group in enumerate(groups) if place_of not in best[1:]] + [joined]
+
+
+@given(st.integers(0, 10**6))
+def test_two_far_clusters_are_grouped_as_by_the_textbook(seed: int) -> None:
+    """Where links are clear the fast merging of many pairs at a time ends as one merge at a time does."""
+    numbers = np.random.default_rng(seed)
+    kind = [0, 0, 0, 0, 1, 1, 1, 2]
+    weight = [1] * len(kind)
+    score = {
+        (a, b): float(numbers.uniform(0.8, 0.95) if kind[a] == kind[b] else numbers.uniform(0.0, 0.1))
+        for a, b in product(range(len(kind)), repeat=2)
+        if a < b
+    }
+    edges = Edges(
+        np.array([a for a, _ in score]), np.array([b for _, b in score]), np.array(list(score.values()))
+    )
+    none = np.empty(0, np.int64)
+    least = float(np.log(0.6 / 0.4))
+    group = agglomerate(np.array(weight, float), edges, least, (none, none))
+    found = {frozenset(np.flatnonzero(group == name).tolist()) for name in np.unique(group)}
+    assert (
+        found
+        == _slowly(weight, score, least)
+        == {frozenset({0, 1, 2, 3}), frozenset({4, 5, 6}), frozenset({7})}
+    )
