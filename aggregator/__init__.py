@@ -13,13 +13,13 @@ The house has five floors; a room imports lower floors only (tests/test_architec
        credentials.py                          URLs as people may see them
        parse/                                  Fetched -> ParsedFeed | Failed        home of feedparser
        normalise/                              ParsedEntry -> Entry                  home of nh3, selectolax
-       cluster/                                signature, index, score, assign       home of datasketch, numpy
+       cluster/                                signature, window, judge, assign      home of datasketch, numpy
        teaser.py                               text -> teaser; which entry is canonical
        publish/                                an event as text, as JSON
     0  types.py  config.py                     what crosses borders; Settings
 
     poll     due FeedStates -> fetch -> parse -> normalise -> unseen -> sign -> decide -> save_poll
              (any number of workers; one poll is one transaction)
-    cluster  pending entries -> candidates -> score -> assign -> save -> Event, Teasers
-             (one clusterer, in order of entry number)
+    cluster  pending entries -> candidates -> probabilities -> groups -> save -> Event, Teasers
+             (one clusterer, in order of entry number; what newcomers changed is weighed again)
 """
