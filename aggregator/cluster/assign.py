@@ -52,14 +52,7 @@ def partition(
     rank = {entry: position for position, entry in enumerate(entries)}
     text_of = {entry: min(map(rank.__getitem__, text)) for text in texts for entry in text}
     unit_of = {entry: min(map(rank.__getitem__, unit)) for unit in units for entry in unit}
-    chained = _Groups(entries, ())
-    for unit in units:
-        for entry in unit[1:]:
-            chained.join(unit[0], entry)
-    for link in links:
-        if link.score >= NEAR_LINK:
-            chained.join(link.a, link.b)
-    chain_of = {entry: number for number, chain in enumerate(chained.lists()) for entry in chain}
+    chain_of = _chains(unit_of, links)
     weight = np.zeros(len(entries))
     for text in set(text_of.values()):
         weight[unit_of[entries[text]]] += 1
@@ -69,7 +62,7 @@ def partition(
             link.a in rank
             and link.b in rank
             and unit_of[link.a] != unit_of[link.b]
-            and chain_of[link.a] == chain_of[link.b]
+            and chain_of[unit_of[link.a]] == chain_of[unit_of[link.b]]
         ):
             one, other = text_of[link.a], text_of[link.b]
             between[min(one, other), max(one, other)].append(link.score)
@@ -86,6 +79,23 @@ def partition(
     for entry in entries:
         found[int(group[unit_of[entry]])].add(entry)
     return [frozenset(found[name]) for name in sorted(found)]
+
+
+def _chains(unit_of: Mapping[EntryId, int], links: Iterable[Link]) -> dict[int, int]:
+    """For each unit the lowest of those that chains of links of at least NEAR_LINK lead to (union-find)."""
+    lower = {unit: unit for unit in unit_of.values()}
+
+    def lowest(unit: int) -> int:
+        while (found := lower[unit]) != unit:
+            lower[unit] = lower[found]
+            unit = found
+        return unit
+
+    for link in links:
+        if link.score >= NEAR_LINK and link.a in unit_of and link.b in unit_of:
+            one, other = lowest(unit_of[link.a]), lowest(unit_of[link.b])
+            lower[max(one, other)] = min(one, other)
+    return {unit: lowest(unit) for unit in lower}
 
 
 def _joined(

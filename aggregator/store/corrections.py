@@ -26,18 +26,18 @@ def corrections_of(db: Connection, entries: Iterable[EntryId]) -> list[Correctio
     for part in chunks(entries):
         query: Select[tuple[int]] = select(CORRECTION.c.id)
         touching = or_(CORRECTION.c.a.in_(part), CORRECTION.c.b.in_(part))
-        numbers.update(row.id for row in db.execute(query.where(touching)))
+        numbers.update(row.id for row in db.execute(query.where(touching)).all())
     found = [
         row
         for part in chunks(numbers)
-        for row in db.execute(select(CORRECTION).where(CORRECTION.c.id.in_(part)))
+        for row in db.execute(select(CORRECTION).where(CORRECTION.c.id.in_(part))).all()
     ]
     return [_correction(row) for row in sorted(found, key=lambda row: row.id)]
 
 
 def all_corrections(db: Connection) -> list[Correction]:
     """All that people said, oldest first."""
-    return [_correction(row) for row in db.execute(select(CORRECTION).order_by(CORRECTION.c.id))]
+    return [_correction(row) for row in db.execute(select(CORRECTION).order_by(CORRECTION.c.id)).all()]
 
 
 def _correction(row: Row[Any]) -> Correction:

@@ -83,7 +83,7 @@ def pending_entries(db: Connection, limit: int, *, encoded: bool = False) -> lis
     query = query.with_for_update(
         of=ENTRY
     )  # an edit that arrives meanwhile waits, and is pending again after
-    return [_signed(row) for row in db.execute(query)]
+    return [_signed(row) for row in db.execute(query).all()]
 
 
 def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
@@ -91,7 +91,7 @@ def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
     return [
         _signed(row)
         for part in chunks(entries)
-        for row in db.execute(_signed_query().where(SIGNATURE.c.entry_id.in_(part)))
+        for row in db.execute(_signed_query().where(SIGNATURE.c.entry_id.in_(part))).all()
     ]
 
 
@@ -107,7 +107,7 @@ def settled_on(db: Connection, day: int, scheme: int) -> list[tuple[Signed, int]
     query = query.where(
         SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1), SIGNATURE.c.scheme == scheme
     ).order_by(ENTRY.c.id)
-    return [(_signed(row), row.among or 0) for row in db.execute(query.where(~ENTRY.c.pending))]
+    return [(_signed(row), row.among or 0) for row in db.execute(query.where(~ENTRY.c.pending)).all()]
 
 
 def count_by_day(db: Connection, since: datetime) -> dict[int, int]:
@@ -125,12 +125,14 @@ def days_of_few(db: Connection, most: int) -> list[int]:
 def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> set[Link]:
     """Every stored pair that one of the entries is part of and whose score is at least `least`; copies have 1."""
     columns = (LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
-    return {
-        Link._make(row)
-        for part in chunks(entries)
-        for end in (LINK.c.a, LINK.c.b)
-        for row in db.execute(select(*columns).where(end.in_(part), LINK.c.score >= least))
-    }
+    found: set[Link] = set()
+    for part in chunks(entries):
+        for end in (LINK.c.a, LINK.c.b):
+            query = select(*columns).where(end.in_(part))
+            found.update(
+                map(Link._make, db.execute(query.where(LINK.c.score >= least) if least else query).all())
+            )
+    return found
 
 
 def events_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, EventId]:
@@ -140,7 +142,7 @@ def events_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, Event
         for part in chunks(entries)
         for row in db.execute(
             select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.id.in_(part), ENTRY.c.event_id.is_not(None))
-        )
+        ).all()
     }
 
 
@@ -149,7 +151,7 @@ def entries_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, Event
     return {
         EntryId(row.id): EventId(row.event_id)
         for part in chunks(events)
-        for row in db.execute(select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.in_(part)))
+        for row in db.execute(select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.in_(part))).all()
     }
 
 
@@ -203,7 +205,7 @@ def ask_to_relate(db: Connection, events: Iterable[EventId]) -> None:
 def to_relate(db: Connection, limit: int) -> list[EventId]:
     """Events whose related teasers are to be made anew."""
     query = select(EVENT.c.id).where(EVENT.c.relate).order_by(EVENT.c.id).limit(limit)
-    return [EventId(row.id) for row in db.execute(query)]
+    return [EventId(row.id) for row in db.execute(query).all()]
 
 
 def related(db: Connection, events: Iterable[EventId]) -> None:
@@ -251,7 +253,7 @@ def stored_events(db: Connection, events: Iterable[EventId]) -> dict[EventId, St
             source_count=row.source_count,
         )
         for part in chunks(events)
-        for row in db.execute(select(EVENT).where(EVENT.c.id.in_(part), EVENT.c.merged_into.is_(None)))
+        for row in db.execute(select(EVENT).where(EVENT.c.id.in_(part), EVENT.c.merged_into.is_(None))).all()
     }
 
 
@@ -283,7 +285,7 @@ def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
     found: dict[EventId, list[Member]] = {}
     for part in chunks(events):
         query = _member_query()
-        for row in db.execute(query.where(ENTRY.c.event_id.in_(part))):
+        for row in db.execute(query.where(ENTRY.c.event_id.in_(part))).all():
             found.setdefault(EventId(row.event_id), []).append(_member(row))
     return found
 
@@ -291,7 +293,11 @@ def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
 def members(db: Connection, entries: Iterable[EntryId]) -> list[Member]:
     """These entries, with their texts."""
     query = _member_query()
-    return [_member(row) for part in chunks(entries) for row in db.execute(query.where(ENTRY.c.id.in_(part)))]
+    return [
+        _member(row)
+        for part in chunks(entries)
+        for row in db.execute(query.where(ENTRY.c.id.in_(part))).all()
+    ]
 
 
 def _member(row: ResultRow[Any]) -> Member:
@@ -317,7 +323,9 @@ def versions_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, lis
     """Earlier (entry, title, text) of each entry, oldest first."""
     found: dict[EntryId, list[tuple[EntryId, str, str]]] = {}
     for part in chunks(entries):
-        for row in db.execute(select(VERSION).where(VERSION.c.entry_id.in_(part)).order_by(VERSION.c.id)):
+        for row in db.execute(
+            select(VERSION).where(VERSION.c.entry_id.in_(part)).order_by(VERSION.c.id)
+        ).all():
             found.setdefault(EntryId(row.entry_id), []).append((EntryId(row.entry_id), row.title, row.text))
     return found
 
@@ -329,7 +337,7 @@ def listed_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, list[
         query = (
             select(LISTED).where(LISTED.c.entry_id.in_(part)).order_by(LISTED.c.entry_id, LISTED.c.position)
         )
-        for row in db.execute(query):
+        for row in db.execute(query).all():
             item = ListedItem(row.text, row.teaser, row.url, row.start_key)
             found.setdefault(EntryId(row.entry_id), []).append(item)
     return found
@@ -342,7 +350,7 @@ def starting_with(db: Connection, keys: Iterable[int]) -> dict[int, list[EntryId
         for column in (ENTRY.c.text_key, ENTRY.c.title_key):
             for row in db.execute(
                 select(column.label("key"), ENTRY.c.id).where(column.in_(part), column != 0)
-            ):
+            ).all():
                 found.setdefault(row.key, []).append(EntryId(row.id))
     return found
 
@@ -355,7 +363,7 @@ def listing_events(db: Connection, entries: Iterable[EntryId]) -> set[EventId]:
             keys = select(column).where(ENTRY.c.id.in_(part), column != 0)
             lister = select(LISTED.c.entry_id).where(LISTED.c.start_key.in_(keys))
             query = select(ENTRY.c.event_id).where(ENTRY.c.id.in_(lister), ENTRY.c.event_id.is_not(None))
-            found.update(EventId(row.event_id) for row in db.execute(query))
+            found.update(EventId(row.event_id) for row in db.execute(query).all())
     return found
 
 
@@ -364,7 +372,9 @@ def teasing_events(db: Connection, events: Iterable[EventId]) -> set[EventId]:
     return {
         EventId(row.event_id)
         for part in chunks(events)
-        for row in db.execute(select(TEASER.c.event_id).distinct().where(TEASER.c.related_event_id.in_(part)))
+        for row in db.execute(
+            select(TEASER.c.event_id).distinct().where(TEASER.c.related_event_id.in_(part))
+        ).all()
     }
 
 
@@ -375,7 +385,7 @@ def teasers_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
         query = (
             select(TEASER).where(TEASER.c.event_id.in_(part)).order_by(TEASER.c.event_id, TEASER.c.position)
         )
-        for row in db.execute(query):
+        for row in db.execute(query).all():
             found.setdefault(EventId(row.event_id), []).append(_teaser(row))
     return found
 
@@ -436,7 +446,7 @@ def relations_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, tup
         for part in chunks(events)
         for row in db.execute(
             select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(ENTRY.c.event_id.in_(part))
-        )
+        ).all()
     }
 
 
