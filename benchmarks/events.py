@@ -2,7 +2,8 @@
 
 `python benchmarks/events.py FOLDER`: FOLDER holds the labelled sets (NAME.jsonl, NAME.labels.tsv). The second half
 of each set is imported and grouped as a stream; then in five random orders of arrival; then at other thresholds, to
-see what choosing one for each set would gain. Copies are checked by themselves.
+see what choosing one for each set would gain. Copies are checked by themselves. AGGREGATOR_SEMANTIC=1 before it does
+the same with the extra [semantic].
 """
 
 from __future__ import annotations
@@ -17,9 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from sqlalchemy import text
 
 from aggregator.cluster.assign import SAME_EVENT
-from aggregator.cluster.network import shipped
 from aggregator.config import load_settings
-from aggregator.pipeline.calibrating import groupings_with, halves, labelled_entries
+from aggregator.pipeline.calibrating import groupings_with, halves, labelled_entries, network_of
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.evaluating import evaluate, read_labels
@@ -38,7 +38,7 @@ def main() -> None:
     for name in SETS:
         lines = (folder / f"{name}.jsonl").read_bytes().splitlines(keepends=True)
         labels = read_labels(folder / f"{name}.labels.tsv")
-        _, second = halves(labelled_entries(lines, labels))
+        _, second = halves(labelled_entries(lines, labels, semantic=settings.semantic))
         events = set(second.events)
         labels = {entry: event for entry, event in labels.items() if event in events}
         lines = [line for line in lines if json.loads(line)["id"] in labels]
@@ -55,7 +55,7 @@ def main() -> None:
         print("    B-cubed F1 by size of the labelled group: " + ", ".join(
             f"{least}-{most or ''} {scores.f1:.3f} ({count})" for least, most, count, scores in found.by_size
         ))  # fmt: skip
-        tried = groupings_with(shipped(), second, settings.window_days, THRESHOLDS)
+        tried = groupings_with(network_of(settings), second, settings.window_days, THRESHOLDS)
         by_threshold = {least: one.bcubed.f1 for least, one in zip(THRESHOLDS, tried, strict=True)}
         best = max(by_threshold, key=lambda least: by_threshold[least])
         print(
