@@ -2,8 +2,8 @@
 
 `python benchmarks/events.py FOLDER`: FOLDER holds the labelled sets (NAME.jsonl, NAME.labels.tsv). The second half
 of each set is imported and grouped as a stream; then in five random orders of arrival; then at other thresholds, to
-see what choosing one for each set would gain. Copies are checked by themselves. AGGREGATOR_SEMANTIC=1 before it does
-the same with the extra [semantic].
+see what choosing one for each set would gain. Copies are checked by themselves. With AGGREGATOR_SEMANTIC=1 it does
+the same by the extra [semantic].
 """
 
 from __future__ import annotations
