@@ -477,7 +477,7 @@ class Compared:
 class Decision:
     """Why an entry was put where it is, as it was decided `at` that time.
 
-    `among`: the entries around it then, negative while it is to be weighed again. `seen`: the candidates
+    `among`: the entries around it then, negative until it is weighed again. `seen`: the candidates
     compared; `compared` the most probable of them. `mean` is the mean probability that the entry tells the
     same event as each other entry of its event, over `size` entries; `threshold` the evidence needed, as a
     probability. `model` names the weights.

@@ -153,6 +153,17 @@ def test_half_of_the_changed_rows_outgrown_takes_the_rest_along() -> None:
     assert window.outgrown(1.05, 0).tolist() == rows[:40].tolist()
 
 
+def test_those_that_came_last_are_looked_at_again_with_the_others() -> None:
+    """Nothing came after them, but what is near to them was found while they were still coming."""
+    window = Window(3)
+    rows = window.put([replace(signed(f"Headline {n} of its kind"), id=EntryId(n)) for n in range(1, 101)])
+    window.remember_among(rows, np.array([-50] * 50 + [-100] * 50))
+    assert window.outgrown(1.05, 0).tolist() == rows.tolist()
+    window.remember_among(rows, np.array([100] * 50 + [-100] * 50))
+    assert window.outgrown(1.05, 0).tolist() == []
+    assert window.outgrown(1.05, 101).tolist() == rows[50:].tolist()
+
+
 def test_days_are_read_in_blocks_of_bounded_size() -> None:
     assert list(_blocks({1: 40, 2: 60, 3: 1, 4: 500, 5: 2}, 100)) == [[1, 2], [3], [4], [5]]
     assert list(_blocks({}, 100)) == []

@@ -123,7 +123,10 @@ class Entries:
 
     @property
     def content(self) -> NDArray[np.uint64]:
-        """A number made of all that a comparison sees: ties fall the same way in whatever order entries came."""
+        """A number made of the entry's words and outlet: ties fall the same way in whatever order entries came.
+
+        Not of its time: of an entry without a date that is when it was fetched.
+        """
         return self._content.view
 
     @property
@@ -186,7 +189,7 @@ def _content(entry: Signed) -> int:
     digest = xxhash.xxh3_64()
     for part in (signature.minhash, signature.title, signature.lead, signature.body, signature.terms):
         digest.update(part)
-    digest.update(f"{entry.at.isoformat()} {entry.source_key} {entry.lang} {signature.truncated}".encode())
+    digest.update(f"{entry.source_key} {entry.lang} {signature.truncated}".encode())
     return digest.intdigest()
 
 

@@ -215,21 +215,23 @@ class Window:
         return found
 
     def remember_among(self, rows: Rows, among: NDArray[np.int64]) -> None:
-        """What `surroundings` were when rows were last decided on; 0 = never, negative = to be weighed again."""
+        """What `surroundings` were when rows were last decided on; 0 = never, negative = as they came."""
         self._among.view[rows] = among
 
     def outgrown(self, growth: float, exact_below: int) -> Rows:
         """The rows, decided on before, whose surroundings are `growth` times as many since then, or shrank so.
 
         Of fewer than `exact_below` any change is enough, and for all others if it is time for half of them: then
-        what becomes of them is a function of what is there by now.
+        what becomes of them is a function of what is there by now. Rows that have just come have changed, too:
+        what is near to them was found while others of their kind were still to come.
         """
         rows = np.flatnonzero(self._alive.view & (self._among.view != 0))
         if not len(rows):
             return rows
-        before, now = self._among.view[rows], self.surroundings(rows)
+        among, now = self._among.view[rows], self.surroundings(rows)
+        before = np.abs(among)
         far = (now > before * growth) | (now * growth < before)
-        different = now != before
+        different = (now != before) | (among < 0)
         found: Rows = rows[far | (different & ((now < exact_below) | (2 * far.sum() >= different.sum())))]
         return found
 

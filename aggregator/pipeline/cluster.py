@@ -358,7 +358,7 @@ class Clusterer:
         among = self._window.surroundings(rows)
         if not regroup:
             # Others came in the same batch, and what is near to the older ones has changed with it.
-            among = np.where(among < EXACT_BELOW, -among, among)
+            among = -among
         self._window.remember_among(rows, among)
         number, now = self._window.entries.number, self._now()
         order = np.lexsort((-pairs.chance, pairs.a))

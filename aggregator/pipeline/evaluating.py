@@ -8,6 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
@@ -91,8 +92,9 @@ def evaluate(
     `advance` is called after each of these runs. Raises LabelsError if no entry has a label.
     """
     runs: list[tuple[str, Grouping]] = []
+    now = utc_now()
     for name, ordered, step in _arrivals(lines, orders):
-        runs.append((name, _group(ordered, settings, step)))
+        runs.append((name, _group(ordered, settings, step, now)))
         advance()
     first = runs[0][1]
     known = [name for name in first.event if name in labels]
@@ -123,13 +125,12 @@ def _arrivals(lines: Sequence[bytes], orders: int) -> Iterator[tuple[str, Sequen
         yield f"shuffled {seed}", shuffled, STREAM
 
 
-def _group(lines: Sequence[bytes], settings: Settings, step: int) -> Grouping:
+def _group(lines: Sequence[bytes], settings: Settings, step: int, now: datetime) -> Grouping:
     seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
         store = open_store(f"sqlite:///{folder}/scratch.db")
         try:
             clusterer = Clusterer(store, settings, utc_now)
-            now = utc_now()
             for start in range(0, len(lines), step):
                 for _report in import_lines(store, lines[start : start + step], now):
                     continue
