@@ -406,7 +406,8 @@ class Relation(StrEnum):
 class Signed:
     """An entry as the clusterer sees it. `at` is the entry's own time (published, else first seen), UTC.
 
-    `source_key` tells outlets apart (lower-case outlet name; "" = unknown, equal to no other).
+    `source_key` tells outlets apart (lower-case outlet name; "" = unknown, equal to no other). `content_hash` is
+    that of the content which was signed.
     """
 
     id: EntryId
@@ -416,6 +417,7 @@ class Signed:
     at: datetime
     event_id: EventId | None
     signature: Signature
+    content_hash: str = ""
 
 
 class Link(NamedTuple):

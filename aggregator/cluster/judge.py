@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +35,10 @@ SERIES_TITLES = 0.5
 """Cosine of titles from which two items of one outlet whose titles' numbers differ are items of a series."""
 
 
+Met = tuple[NDArray[np.int16], NDArray[np.int32]]
+"""Candidate pairs that are worth measuring: a position among some rows, and the other row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pairs:
     """Judged pairs of rows. `chance` is the probability that both tell the same event; `veto` says why it is 0."""
@@ -44,6 +48,10 @@ class Pairs:
     features: NDArray[np.float32]
     chance: NDArray[np.float64]
     veto: NDArray[np.int8]
+
+    def only(self, kept: NDArray[np.bool_]) -> Pairs:
+        """Those pairs alone."""
+        return Pairs(self.a[kept], self.b[kept], self.features[kept], self.chance[kept], self.veto[kept])
 
 
 VETOES = (
@@ -112,27 +120,47 @@ def _settle_others(window: Window, others: Rows) -> None:
         window.compare_echoes(part)
 
 
-def survey(window: Window, rows: Rows) -> Iterator[None]:
-    """Finds what is near to each of rows anew, in steps: afterwards it is the same in whatever order they came."""
+def survey(window: Window, rows: Rows) -> Generator[None, None, list[Met]]:
+    """Finds what is near to each of rows anew, in steps: afterwards it is the same in whatever order they came.
+
+    Returns the candidates of rows, those of `AT_ONCE` rows together, which stand until the next `put`.
+    """
     parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
+    window.keep_weights(rows)
     # All at first: each part finds entries of the others near, too.
     window.forget_near(rows)
-    for step in (window.settle, window.echo, window.compare_echoes):
+    met = []
+    for part in parts:
+        met.append(_met(*window.settle(part)))
+        yield
+    for step in (window.echo, window.compare_echoes):
         for part in parts:
             step(part)
             yield
+    return met
+
+
+def _met(a: NDArray[np.int64], others: Rows, shared: Shared) -> Met:
+    kept = shared.cosine() >= LEAST_ALIKE
+    return a[kept].astype(np.int16), others[kept].astype(np.int32)
 
 
 def weigh(window: Window, network: Network, rows: Rows) -> Pairs:
     """The candidates of rows judged by what a survey found to be near."""
+    parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
     found = []
-    for start in range(0, len(rows), AT_ONCE):
-        part = rows[start : start + AT_ONCE]
+    for part in parts:
         a, others = window.meet(part)
-        _settle_others(window, others)
-        pairs = _judged(window, network, part, *_telling(others, window.share(part, a, others)))
-        found.append(_with_foreign(window, network, part, pairs))
+        found.append(weigh_met(window, network, part, _met(a, others, window.share(part, a, others))))
     return _joined(found) if found else _none()
+
+
+def weigh_met(window: Window, network: Network, rows: Rows, met: Met) -> Pairs:
+    """As `weigh`, at most AT_ONCE rows with the candidates that their survey found."""
+    a, others = met[0].astype(np.int64), met[1].astype(np.int64)
+    _settle_others(window, others)
+    pairs = _judged(window, network, rows, others, window.share(rows, a, others))
+    return _with_foreign(window, network, rows, pairs)
 
 
 def _telling(others: Rows, shared: Shared) -> tuple[Rows, Shared]:

@@ -116,6 +116,10 @@ class Entries:
             self._meaning.extend(np.frombuffer(meanings, dtype=np.int8).reshape(-1, MEANING))
         return rows
 
+    def rows_of(self, entries: Iterable[EntryId]) -> Rows:
+        """The row of each of these entries."""
+        return np.array([self.row_of[entry] for entry in entries], dtype=np.int64)
+
     @property
     def number(self) -> NDArray[np.int64]:
         """The entry's number."""

@@ -46,6 +46,10 @@ ECHO_NEIGHBOURS = 12
 """An entry's echo: its terms and those of its nearest entries, as a sketch of ECHO numbers (Charikar, Chen,
 Farach-Colton 2002: Finding frequent items in data streams)."""
 
+MOST_KEPT = 300_000
+KEPT_FOR_EACH = 50
+"""Rows of a window whose weights are kept while rows of it are surveyed, at most so many for each of these."""
+
 USUAL = 10
 PAIRS_AT_ONCE = 4096
 KNOWN_DAYS = 64
@@ -131,6 +135,8 @@ class Window:
         self._sketched = Column(np.bool_)
         self._echo = Column(np.int8, ECHO)
         self._usual_echo = Column(np.float32)
+        self._changes = 0
+        self._kept_idf: tuple[int, NDArray[np.float32]] = (-1, np.empty(0, np.float32))
 
     @property
     def semantic(self) -> bool:
@@ -183,6 +189,7 @@ class Window:
             )
 
     def _recount(self, rows: Rows, step: int) -> None:
+        self._changes += 1
         days = self.entries.day[rows]
         owner, at = self.entries.spread(rows)
         for day in np.unique(days).tolist():
@@ -255,14 +262,25 @@ class Window:
     def weigh(self, rows: Rows) -> Weighed:
         """The terms of rows with their weights on the days of these rows."""
         owner, at = self.entries.spread(rows)
-        idf = np.empty(len(at))
-        days = self.entries.day[rows]
-        for day in np.unique(days).tolist():
-            chosen = np.flatnonzero((days == day)[owner]) if len(days) else np.empty(0, np.int64)
-            idf[chosen] = self._idf(day, at[chosen])
+        changes, kept = self._kept_idf
+        idf = (kept[at] if changes == self._changes else self._idf_of(rows, owner, at)).astype(np.float64)
         weight = FREQUENCY[self.entries.mark[at]] * idf
         norm = np.sqrt(np.bincount(owner, weight * weight, minlength=len(rows)))
         return Weighed(owner, at, idf, weight, norm)
+
+    def keep_weights(self, rows: Rows) -> None:
+        """Keeps the weights of all terms until the next `put`, if what is asked of rows makes up for it."""
+        everyone = np.arange(len(self.entries))
+        if len(everyone) <= min(MOST_KEPT, KEPT_FOR_EACH * len(rows)):
+            self._kept_idf = (self._changes, self._idf_of(everyone, *self.entries.spread(everyone)))
+
+    def _idf_of(self, rows: Rows, owner: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.float32]:
+        idf = np.empty(len(at), np.float32)
+        days = self.entries.day[rows]
+        for day in np.unique(days).tolist():
+            chosen = np.flatnonzero((days == day)[owner])
+            idf[chosen] = self._idf(day, at[chosen])
+        return idf
 
     def _idf(self, day: int, at: NDArray[np.int64]) -> NDArray[np.float64]:
         column, (size,) = self._counts_about(day)

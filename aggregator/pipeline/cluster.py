@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from aggregator.cluster.assign import NEAR_LINK, SAME_EVENT, Bonds, Group, partition
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
-from aggregator.cluster.judge import Pairs, place, survey, weigh
+from aggregator.cluster.judge import AT_ONCE, Met, Pairs, place, survey, weigh_met
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.prepared import Prepared, prepare
 from aggregator.cluster.rows import Rows
@@ -30,6 +30,7 @@ from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
 from aggregator.store.dialect import lock_grouping
+from aggregator.store.entries import count_pending
 from aggregator.types import (
     ChangeKind,
     Compared,
@@ -58,6 +59,12 @@ seldom afterwards. With 1.1 five orders of arrival differed by up to 2.1 % of pa
 EXACT_BELOW = 500
 """In a window of fewer entries they are weighed anew whenever anything was added: that takes less than a second."""
 
+MUCH = 500
+MOST_TAKEN = 50_000
+TAKEN = 1_000
+"""So many pending entries are weighed together with what they make outgrow its decision, instead of settled in
+batches first; at most so many at once, read in parts."""
+
 KEPT_COMPARED = 8
 """Candidates that are kept with a decision."""
 
@@ -74,6 +81,7 @@ have .73 or 1 of the first, or share bands of their MinHash besides."""
 FEW = 3_000
 """Entries of a store up to which all of them are in memory: then a restart changes nothing at all."""
 
+EMPTY: Mapping[EntryId, str] = {}
 REGROUP = 500
 RESIGN = 500
 RELATE = 500
@@ -126,6 +134,7 @@ class Clusterer:
         no difference in which order entries came. The teasers of related events come last.
         """
         while True:
+            yield from self._take_in()
             yield from self.settle_pending()
             outgrown = self._window.outgrown(GROWTH, EXACT_BELOW)
             if len(outgrown):
@@ -154,19 +163,45 @@ class Clusterer:
             yield from self._weigh_anew(rows[self._window.entries.at[rows] >= since.timestamp()])
         yield from self.work()
 
+    def _take_in(self) -> Iterator[ClusterReport]:
+        """Weighs what waits, if it is much, together with all that it makes outgrow its decision.
+
+        Settling it batch after batch first, only to weigh most of it anew, would take twice as long. Events
+        are formed afterwards, from what `decisions.to_regroup` gives.
+        """
+        with self._store.read() as db:
+            if count_pending(db) < MUCH:
+                return
+        yield from self._make_ready()
+        waiting: dict[EntryId, str] = {}
+        with self._store.read() as db:
+            # Copies side by side: each is compared with others of the same part, and unpacked once.
+            in_order = stored.pending_by_likeness(db, MOST_TAKEN, encoded=self._network.semantic)
+            for start in range(0, len(in_order), TAKEN):
+                batch = stored.signed_entries(db, in_order[start : start + TAKEN])
+                self._load(db, {day_of(entry.at) for entry in batch}, in_order)
+                self._window.put(batch)
+                waiting |= {entry.id: entry.content_hash for entry in batch}
+        rows = self._window.entries.rows_of(waiting)
+        outgrown = np.setdiff1d(self._window.outgrown(GROWTH, EXACT_BELOW), rows)
+        yield from self._weigh_anew(np.concatenate((rows, outgrown)), waiting)
+
+    def _make_ready(self) -> Iterator[ClusterReport]:
+        """Makes room, and sees to it that all entries are signed, and encoded if that is asked for."""
+        if len(self._window.entries) > MOST_ROWS:
+            self._start_anew()
+        while not self._all_signed:
+            with self._store.write() as db:
+                self._all_signed = not self._sign_anew(db)
+            yield ClusterReport()
+        if self._network.semantic:
+            yield from self._encode()
+
     def settle_pending(self) -> Iterator[ClusterReport]:
         """Settles what is pending, a batch a step, and looks at nothing again."""
         while True:
-            for entry in list(self._prepared)[:-MOST_PREPARED]:
-                del self._prepared[entry]
-            if len(self._window.entries) > MOST_ROWS:
-                self._start_anew()
-            while not self._all_signed:
-                with self._store.write() as db:
-                    self._all_signed = not self._sign_anew(db)
-                yield ClusterReport()
-            if self._network.semantic:
-                yield from self._encode()
+            yield from self._make_ready()
+            self._forget_prepared()
             with self._store.write() as db:
                 batch = stored.pending_entries(db, BATCH, encoded=self._network.semantic)
                 if not batch:
@@ -254,6 +289,10 @@ class Clusterer:
             if copy_reason(self._prepared[EntryId(a)], self._prepared[EntryId(b)])
         }
 
+    def _forget_prepared(self) -> None:
+        for entry in list(self._prepared)[:-MOST_PREPARED]:
+            del self._prepared[entry]
+
     def _fetch(self, db: Connection, entries: Iterable[EntryId]) -> None:
         missing = [entry for entry in entries if entry not in self._prepared]
         for signed in stored.signed_entries(db, missing):
@@ -261,27 +300,60 @@ class Clusterer:
 
     # ---- again -----------------------------------------------------------------------------------
 
-    def _weigh_anew(self, rows: Rows) -> Iterator[ClusterReport]:
-        """Weighs old entries again in the window as it is now. Whether two are copies stays as it was found."""
+    def _weigh_anew(self, rows: Rows, waiting: Mapping[EntryId, str] = EMPTY) -> Iterator[ClusterReport]:
+        """Weighs entries in the window as it is now; those of them that are `waiting` for the first time.
+
+        Of the others it stays as it was found whether two are copies.
+        """
         with self._store.read() as db:
-            self._load(db, set(self._window.entries.day[rows].tolist()), ())
-        for _ in survey(self._window, rows):
-            yield ClusterReport()
+            self._load(db, set(self._window.entries.day[rows].tolist()), waiting)
+        met = yield from _stepwise(survey(self._window, rows))
         weighed: set[EntryId] = set()
-        for start in range(0, len(rows), BATCH):
-            part = rows[start : start + BATCH]
+        carried: dict[EntryId, list[Link]] = defaultdict(list)
+        for start, candidates in zip(range(0, len(rows), AT_ONCE), met, strict=True):
+            self._forget_prepared()
+            part = rows[start : start + AT_ONCE]
             numbers = {EntryId(number) for number in self._window.entries.number[part].tolist()}
-            pairs = weigh(self._window, self._network, part)
+            new = {number: waiting[number] for number in numbers if number in waiting}
+            pairs = weigh_met(self._window, self._network, part, candidates)
             with self._store.write() as db:
-                known = stored.links_of(db, numbers)
-                copies = {(link.a, link.b) for link in known if link.is_copy}
+                # One that was edited since it was read waits on.
+                edited = new.keys() - stored.still_waiting(db, new)
+                part, pairs = self._without(edited, part, pairs)
+                numbers -= edited
+                copies = stored.copies_of(db, numbers - waiting.keys())
+                copies |= self._copies_of_new(db, pairs, new.keys() - edited)
                 # Two that met from the other's side only stay linked.
-                met = {(link.a, link.b): link for link in known if link.a in weighed or link.b in weighed}
-                met |= {(link.a, link.b): link for link in self._links(pairs, copies)}
-                stored.replace_links(db, numbers, met.values())
+                links = {(link.a, link.b): link for number in numbers for link in carried.pop(number, ())}
+                links |= {(link.a, link.b): link for link in self._links(pairs, copies)}
                 weighed |= numbers
+                for link in links.values():
+                    for end in (link.a, link.b):
+                        if end not in weighed:
+                            carried[end].append(link)
+                stored.replace_links(db, numbers, links.values())
+                stored.settle(db, numbers & waiting.keys())
                 self._decide(db, part, pairs, copies, regroup=True)
-            yield ClusterReport(reviewed=len(part))
+            yield ClusterReport(entries=len(new) - len(edited), reviewed=len(numbers - waiting.keys()))
+
+    def _without(self, edited: Collection[EntryId], part: Rows, pairs: Pairs) -> tuple[Rows, Pairs]:
+        if not edited:
+            return part, pairs
+        number = self._window.entries.number
+        kept = ~np.isin(number[pairs.a], list(edited))
+        return part[~np.isin(number[part], list(edited))], pairs.only(kept)
+
+    def _copies_of_new(
+        self, db: Connection, pairs: Pairs, new: Collection[EntryId]
+    ) -> set[tuple[EntryId, EntryId]]:
+        """The pairs of new entries, with one another or with old ones, that are the same text."""
+        if not new:
+            return set()
+        signed = stored.signed_entries(db, new)
+        self._prepared.update((entry.id, prepare(entry)) for entry in signed)
+        rows = self._window.entries.rows_of(entry.id for entry in signed)
+        banded = self._window.same_bands(rows, signed)
+        return self._copies(db, pairs.only(np.isin(pairs.a, rows)), banded, rows)
 
     def _form_anew(self, db: Connection, flagged: Sequence[EntryId]) -> ClusterReport:
         """Forms the events of these entries, and of all that are near to them, from nothing but their links."""
@@ -418,6 +490,16 @@ class Clusterer:
             for event in sorted((refreshed | written.changed) - written.created)
         ]
         stored.add_changes(db, updates, self._now())
+
+
+def _stepwise(surveying: Generator[None, None, list[Met]]) -> Generator[ClusterReport, None, list[Met]]:
+    """What the survey finds; its steps settle nothing."""
+    while True:
+        try:
+            next(surveying)
+        except StopIteration as done:
+            return list(done.value)
+        yield ClusterReport()
 
 
 def _blocks(counts: Mapping[int, int], most: int) -> Iterator[list[int]]:

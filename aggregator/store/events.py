@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import Select, bindparam, delete, insert, or_, select, update
+from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.entries import chunks
@@ -44,9 +44,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _signed_query() -> Select[Any]:
-    return select(SIGNATURE, ENTRY.c.feed_id, ENTRY.c.source, ENTRY.c.lang, ENTRY.c.event_id).join(
-        ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id
-    )
+    return select(
+        SIGNATURE, ENTRY.c.feed_id, ENTRY.c.source, ENTRY.c.lang, ENTRY.c.event_id, ENTRY.c.content_hash
+    ).join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id)
 
 
 def _signed(row: ResultRow[Any]) -> Signed:
@@ -72,6 +72,7 @@ def _signed(row: ResultRow[Any]) -> Signed:
         at=row.at,
         event_id=None if row.event_id is None else EventId(row.event_id),
         signature=signature,
+        content_hash=row.content_hash,
     )
 
 
@@ -84,6 +85,31 @@ def pending_entries(db: Connection, limit: int, *, encoded: bool = False) -> lis
         of=ENTRY
     )  # an edit that arrives meanwhile waits, and is pending again after
     return [_signed(row) for row in db.execute(query).all()]
+
+
+def pending_by_likeness(db: Connection, limit: int, *, encoded: bool) -> list[EntryId]:
+    """As `pending_entries`, their numbers alone, most copies side by side."""
+    first_hash = func.substr(SIGNATURE.c.minhash, 1, 4).label("first_hash")
+    query = select(ENTRY.c.id, first_hash).join(SIGNATURE, ENTRY.c.id == SIGNATURE.c.entry_id)
+    query = query.where(ENTRY.c.pending).order_by(ENTRY.c.id).limit(limit)
+    if encoded:
+        query = query.where(SIGNATURE.c.meaning.is_not(None))
+    rows = db.execute(query).all()
+    return [EntryId(row.id) for row in sorted(rows, key=lambda row: (row.first_hash, row.id))]
+
+
+def still_waiting(db: Connection, read: Mapping[EntryId, str]) -> set[EntryId]:
+    """Those of these pending entries whose content is as it was `read`. No edit changes it in this transaction.
+
+    `read`: content hashes.
+    """
+    query = select(ENTRY.c.id, ENTRY.c.content_hash).where(ENTRY.c.pending).with_for_update()
+    return {
+        EntryId(row.id)
+        for part in chunks(read)
+        for row in db.execute(query.where(ENTRY.c.id.in_(part))).all()
+        if row.content_hash == read[row.id]
+    }
 
 
 def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
@@ -152,6 +178,16 @@ def entries_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, Event
         EntryId(row.id): EventId(row.event_id)
         for part in chunks(events)
         for row in db.execute(select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.in_(part))).all()
+    }
+
+
+def copies_of(db: Connection, entries: Iterable[EntryId]) -> set[tuple[EntryId, EntryId]]:
+    """Every stored pair of copies that one of the entries is part of, lower number first."""
+    return {
+        (EntryId(row.a), EntryId(row.b))
+        for part in chunks(entries)
+        for end in (LINK.c.a, LINK.c.b)
+        for row in db.execute(select(LINK.c.a, LINK.c.b).where(end.in_(part), LINK.c.is_copy)).all()
     }
 
 
