@@ -50,6 +50,7 @@ MOST_KEPT = 300_000
 KEPT_FOR_EACH = 50
 """Rows of a window whose weights are kept while rows of it are surveyed, at most so many for each of these."""
 
+LEVELS = 256
 USUAL = 10
 PAIRS_AT_ONCE = 4096
 KNOWN_DAYS = 64
@@ -370,9 +371,9 @@ class Window:
     ) -> tuple[NDArray[np.int64], Rows]:
         """Each pair once, of every asking row's the CANDIDATES of most worth."""
         kept = self._may_meet(rows[asking], found)
-        packed, worth = (asking[kept] << 32) | found[kept], worth[kept]
-        order = np.argsort(packed, kind="stable")
-        packed, worth = packed[order], worth[order]
+        asking, found, worth = asking[kept], found[kept], worth[kept]
+        order = _by_pair(asking, found)
+        packed, worth = (asking[order] << 32) | found[order], worth[order]
         starts = np.flatnonzero(np.diff(packed, prepend=-1))
         if not len(starts):
             return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -395,21 +396,22 @@ class Window:
         right = self.weigh(different)
         terms = self.entries.term
         words, local = np.unique(terms[left.at], return_inverse=True)
-        column_of = np.full(len(self.entries.vocabulary), -1, dtype=np.int32)
-        column_of[words] = np.arange(len(words), dtype=np.int32)
-        table = np.zeros((len(rows), max(1, len(words))), dtype=np.int32)
-        table[left.owner, local] = np.arange(1, len(left.at) + 1)
-        ends = np.searchsorted(right.owner, np.arange(len(different) + 1))
-        useful = column_of[terms[right.at]]
-        lengths = (ends[1:] - ends[:-1])[b]
+        # Each left row's terms as a row of a table; its last column stands for all words that no left row has.
+        width = len(words) + 1
+        column_of = np.full(len(self.entries.vocabulary), len(words), dtype=np.int64)
+        column_of[words] = np.arange(len(words))
+        table = np.zeros(len(rows) * width, dtype=np.int32)
+        table[left.owner * width + local] = np.arange(1, len(left.at) + 1)
+        starts = np.searchsorted(right.owner, np.arange(len(different) + 1))
+        lengths = np.diff(starts)[b]
         before = np.cumsum(lengths) - lengths
-        pair = np.repeat(np.arange(len(b)), lengths)
-        other = np.arange(len(pair)) + np.repeat(ends[:-1][b] - before, lengths)
-        column = useful[other]
-        known = np.flatnonzero(column >= 0)
-        pair, other = pair[known], other[known]
-        one = table[a[pair], column[known]]
+        other = np.repeat(starts[:-1][b] - before, lengths)
+        other += np.arange(len(other))
+        place = column_of.take(terms.take(right.at)).take(other)
+        place += np.repeat(a * width, lengths)
+        one = table.take(place)
         both = np.flatnonzero(one)
+        pair = np.repeat(np.arange(len(b)), lengths)
         return Shared(left, right, a, b, pair[both], one[both].astype(np.int64) - 1, other[both])
 
     def forget_near(self, rows: Rows) -> None:
@@ -553,12 +555,31 @@ def _best(
     if not len(owner):
         return np.empty(0, np.int64)
     value = value * (1 + content / 2.0**64 * 1e-7)
-    order = np.argsort(owner - value / (value.max() * 1.01 + 1e-12), kind="stable")
+    value /= value.max() * 1.01 + 1e-12
+    owners = int(owner.max()) + 1
+    if len(owner) > 2 * most * owners:
+        # Most can be left out unsorted: those below the level that `most` of their owner's reach.
+        level = (value * LEVELS).astype(np.int64)
+        count = np.bincount(owner * LEVELS + level, minlength=owners * LEVELS).reshape(owners, LEVELS)
+        reach = (np.cumsum(count[:, ::-1], axis=1) >= most).sum(axis=1)
+        kept = np.flatnonzero(level >= (reach - 1)[owner])
+    else:
+        kept = np.arange(len(owner))
+    order = kept[np.argsort(owner[kept] - value[kept], kind="stable")]
     sorted_owner = owner[order]
     first = np.flatnonzero(np.diff(sorted_owner, prepend=-1))
     lengths = np.diff(first, append=len(order))
     rank = np.arange(len(order)) - np.repeat(first, lengths)
     return order[rank < most]
+
+
+def _by_pair(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order of pairs of numbers below 2^16 and 2^32: in sixteen bits at a time, numpy sorts by radix."""
+    order = np.argsort((other & 0xFFFF).astype(np.uint16), kind="stable")
+    for digit in (other >> 16, one):
+        if len(digit) and digit.max() > 0:
+            order = order[np.argsort(digit[order].astype(np.uint16), kind="stable")]
+    return order
 
 
 def _bucket(words: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -33,9 +33,7 @@ from aggregator.store.dialect import lock_grouping
 from aggregator.store.entries import count_pending
 from aggregator.types import (
     ChangeKind,
-    Compared,
     CorrectionKind,
-    Decision,
     EntryId,
     EventId,
     Link,
@@ -432,48 +430,33 @@ class Clusterer:
             # Others came in the same batch, and what is near to the older ones has changed with it.
             among = -among
         self._window.remember_among(rows, among)
-        number, now = self._window.entries.number, self._now()
+        number = self._window.entries.number
         order = np.lexsort((-pairs.chance, pairs.a))
         start = np.searchsorted(pairs.a[order], rows, side="left")
         seen = np.searchsorted(pairs.a[order], rows, side="right") - start
-        made = []
-        for row, first, count, population in zip(
-            rows.tolist(), start.tolist(), seen.tolist(), among.tolist(), strict=True
-        ):
-            entry = EntryId(int(number[row]))
-            best = order[first : first + min(count, KEPT_COMPARED)]
-            others = number[pairs.b[best]].tolist()
-            compared = tuple(
-                Compared(
-                    EntryId(other),
-                    chance,
-                    (min(entry, other), max(entry, other)) in copies,
-                    veto,
-                    tuple(values),
-                )
-                for other, chance, veto, values in zip(
-                    others,
-                    pairs.chance[best].tolist(),
-                    pairs.veto[best].tolist(),
-                    pairs.features[best].tolist(),
-                    strict=True,
-                )
+        kept = np.minimum(seen, KEPT_COMPARED)
+        before = np.cumsum(kept) - kept
+        best = order[np.arange(kept.sum()) + np.repeat(start - before, kept)]
+        one, other = number[pairs.a[best]], number[pairs.b[best]]
+        is_copy = [
+            (min(a, b), max(a, b)) in copies for a, b in zip(one.tolist(), other.tolist(), strict=True)
+        ]
+        compared = decisions.packed(
+            other, pairs.chance[best], np.array(is_copy, np.bool_), pairs.veto[best], pairs.features[best]
+        )
+        made = [
+            decisions.Weighed(EntryId(entry), population, count, compared(first, first + some))
+            for entry, population, count, first, some in zip(
+                number[rows].tolist(),
+                among.tolist(),
+                seen.tolist(),
+                before.tolist(),
+                kept.tolist(),
+                strict=True,
             )
-            made.append(
-                Decision(
-                    entry,
-                    now,
-                    population,
-                    count,
-                    Rule.ALONE,
-                    0.0,
-                    1,
-                    SAME_EVENT,
-                    self._network.name,
-                    compared,
-                )
-            )
-        decisions.write_decisions(db, made, regroup=regroup)
+        ]
+        basis = decisions.Basis(self._now(), SAME_EVENT, self._network.name, pairs.features.shape[1])
+        decisions.write_weighed(db, made, basis, regroup=regroup)
 
     def _refresh(
         self,

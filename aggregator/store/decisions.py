@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,38 +16,65 @@ from aggregator.store.tables import DECISION, ENTRY, SIGNATURE
 from aggregator.types import Compared, Decision, Entry, EntryId, Rule, Signature
 
 HEAD = np.dtype([("other", "<i8"), ("probability", "<f4"), ("is_copy", "?"), ("veto", "i1")])
-"""A compared entry in the column `compared`; its features follow as 16-bit floats."""
+"""A compared entry in the column `compared`; the features of all follow as 16-bit floats."""
 
 
-def write_decisions(db: Connection, decisions: Sequence[Decision], *, regroup: bool) -> None:
-    """The decision on each of these entries becomes the given one."""
-    for part in chunks(decision.entry for decision in decisions):
+class Weighed(NamedTuple):
+    """An entry, how many entries there were around it, how many candidates it had, and some of these, `packed`."""
+
+    entry: EntryId
+    among: int
+    seen: int
+    compared: bytes
+
+
+class Basis(NamedTuple):
+    """What decisions made at one time have in common; `features`: how many each compared entry has."""
+
+    at: datetime
+    threshold: float
+    model: str
+    features: int
+
+
+def write_weighed(db: Connection, weighed: Sequence[Weighed], basis: Basis, *, regroup: bool) -> None:
+    """The decision on each of these entries is made anew, and says for now that it stands alone."""
+    for part in chunks(one.entry for one in weighed):
         db.execute(delete(DECISION).where(DECISION.c.entry_id.in_(part)))
-    if decisions:
-        db.execute(insert(DECISION), [_values(decision, regroup=regroup) for decision in decisions])
+    rows = [
+        {
+            "entry_id": one.entry,
+            "at": basis.at,
+            "among": one.among,
+            "seen": one.seen,
+            "rule": Rule.ALONE,
+            "mean": 0.0,
+            "size": 1,
+            "threshold": basis.threshold,
+            "model": basis.model,
+            "features": basis.features if one.compared else 0,
+            "compared": one.compared,
+            "regroup": regroup,
+        }
+        for one in weighed
+    ]
+    if rows:
+        db.execute(insert(DECISION), rows)
 
 
-def _values(decision: Decision, *, regroup: bool) -> dict[str, Any]:
-    return {
-        "entry_id": decision.entry,
-        "at": decision.at,
-        "among": decision.among,
-        "seen": decision.seen,
-        "rule": decision.rule,
-        "mean": decision.mean,
-        "size": decision.size,
-        "threshold": decision.threshold,
-        "model": decision.model,
-        "features": len(decision.compared[0].features) if decision.compared else 0,
-        "compared": _packed(decision.compared),
-        "regroup": regroup,
-    }
-
-
-def _packed(compared: Sequence[Compared]) -> bytes:
-    heads = [(one.other, one.probability, one.is_copy, one.veto) for one in compared]
-    features = np.array([one.features for one in compared], dtype="<f2")
-    return np.array(heads, dtype=HEAD).tobytes() + features.tobytes()
+def packed(
+    other: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    is_copy: NDArray[np.bool_],
+    veto: NDArray[np.int8],
+    features: NDArray[np.float32],
+) -> Callable[[int, int], bytes]:
+    """Some compared entries as the column `compared` holds them: those from one position to another."""
+    heads = np.empty(len(other), dtype=HEAD)
+    for name, values in zip(HEAD.names or (), (other, probability, is_copy, veto), strict=True):
+        heads[name] = values
+    small = features.astype("<f2")
+    return lambda first, end: heads[first:end].tobytes() + small[first:end].tobytes()
 
 
 def _unpacked(stored: bytes, features: int) -> tuple[Compared, ...]:

@@ -1,0 +1,127 @@
+"""Many entries that wait are weighed at once: with the same events as one after another, whatever comes between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from aggregator.config import load_settings
+from aggregator.pipeline import cluster
+from aggregator.pipeline.cluster import Clusterer, ClusterReport
+from aggregator.pipeline.importing import import_lines
+from aggregator.store import Store, open_store
+from tests.test_corrections import BASE, FROST, NOON, PIANO
+
+SETTINGS = load_settings({})
+LATER = [
+    BASE[0] | {"id": "bridge-4", "source": "Late Gazette"},
+    BASE[5] | {"id": "frost-2", "source": "Late Gazette"},
+]
+TOLD = [["bridge-1", "bridge-2", "bridge-3"], ["frost-1"], ["piano-1", "piano-2"]]
+TOLD_LATER = [
+    ["bridge-1", "bridge-2", "bridge-3", "bridge-4"],
+    ["frost-1", "frost-2"],
+    ["piano-1", "piano-2"],
+]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "sqlite":
+        store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    else:
+        store = open_store(request.getfixturevalue("new_database"))
+    yield store
+    store.close()
+
+
+def _bring(store: Store, entries: list[dict[str, object]]) -> None:
+    for _ in import_lines(store, [json.dumps(entry).encode() for entry in entries], NOON):
+        continue
+
+
+def _work(store: Store) -> Iterator[ClusterReport]:
+    return Clusterer(store, SETTINGS, lambda: NOON).work()
+
+
+def _rows(store: Store, sql: str) -> list[tuple[object, ...]]:
+    with store.read() as db:
+        return [tuple(row) for row in db.execute(text(sql))]
+
+
+def _events(store: Store) -> list[list[str]]:
+    groups: dict[object, list[str]] = {}
+    for event, name in _rows(store, "SELECT event_id, guid FROM v1_entry ORDER BY guid"):
+        groups.setdefault(event, []).append(str(name))
+    assert None not in groups
+    return sorted(groups.values())
+
+
+def _record(store: Store) -> list[tuple[object, ...]]:
+    return [
+        *_rows(store, "SELECT guid, relation, score FROM entry ORDER BY guid"),
+        *_rows(store, "SELECT event_id, position, text FROM v1_teaser ORDER BY event_id, position"),
+        *_rows(store, "SELECT entry_id, rule, mean, size, seen FROM decision ORDER BY entry_id"),
+    ]
+
+
+@pytest.mark.parametrize("much", [1, 1_000])
+def test_what_waits_finds_its_events_however_much_it_is(
+    store: Store, monkeypatch: pytest.MonkeyPatch, much: int
+) -> None:
+    monkeypatch.setattr(cluster, "MUCH", much)
+    _bring(store, BASE)
+    assert sum(report.entries for report in _work(store)) == len(BASE)
+    assert _events(store) == TOLD
+    _bring(store, LATER)
+    assert sum(report.entries for report in _work(store)) == len(LATER)
+    assert _events(store) == TOLD_LATER
+
+
+def test_records_are_the_same_as_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = []
+    for much in (1, 1_000):
+        monkeypatch.setattr(cluster, "MUCH", much)
+        store = open_store(f"sqlite:///{tmp_path / str(much)}.db")
+        _bring(store, BASE + LATER)
+        assert sum(report.entries for report in _work(store)) == len(BASE + LATER)
+        records.append(_record(store))
+        store.close()
+    assert records[0] == records[1]
+
+
+def test_an_edit_while_it_is_weighed_is_not_lost(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "MUCH", 1)
+    _bring(store, BASE)
+    steps = _work(store)
+    next(steps)  # all have been read by now, and none is settled
+    assert _rows(store, "SELECT count(*) FROM v1_entry WHERE event_id IS NOT NULL") == [(0,)]
+    _bring(store, [BASE[5] | {"title": PIANO.split(".", maxsplit=1)[0], "text": PIANO}])
+    assert sum(report.entries for report in steps) == len(BASE)
+    assert _events(store) == [["bridge-1", "bridge-2", "bridge-3"], ["frost-1", "piano-1", "piano-2"]]
+    assert not _rows(store, f"SELECT id FROM v1_entry WHERE text = '{FROST}'")
+
+
+def test_nothing_is_lost_if_it_ends_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "MUCH", 1)
+    monkeypatch.setattr(cluster, "AT_ONCE", 2)
+    monkeypatch.setattr("aggregator.cluster.judge.AT_ONCE", 2)
+    ended = False
+    steps = 0
+    while not ended:
+        store = open_store(f"sqlite:///{tmp_path / str(steps)}.db")
+        _bring(store, BASE + LATER)
+        work = _work(store)
+        ended = sum(1 for _ in zip(range(steps), work, strict=False)) < steps
+        work.close()  # type: ignore[attr-defined]
+        for _ in _work(store):
+            continue
+        assert _events(store) == TOLD_LATER
+        assert _rows(store, "SELECT count(*) FROM v1_change WHERE kind = 'created'") == [(len(TOLD_LATER),)]
+        store.close()
+        steps += 1
+    assert steps > len(BASE + LATER) / 2
