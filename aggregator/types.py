@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
@@ -235,15 +236,55 @@ class ParsedEntry:
     published: datetime | None
 
 
+class SeenItem(NamedTuple):
+    """An item of a document that was read, as 64-bit hashes of its bytes and of what tells it from others.
+
+    `guid` and `page` (its address without a fragment) are 0 where it has none, `identity` where it is no entry.
+    `entry` is the stored entry that it is, 0 = none or not known yet.
+    """
+
+    content: int
+    guid: int = 0
+    page: int = 0
+    identity: int = 0
+    entry: int = 0
+
+    @staticmethod
+    def key(name: str) -> int:
+        """The hash of a guid, an address or an identity; 0 for none."""
+        return int.from_bytes(blake2b(name.encode(), digest_size=8).digest()) if name else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a document held when it was last read: the items, and a hash of all that is around them.
+
+    No items: those of the document may depend on one another, or it was none of XML; all of it is to be read.
+    """
+
+    frame: int
+    items: tuple[SeenItem, ...]
+
+
+NOTHING_SEEN = Seen(0, ())
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """A feed document: its own description and its items in document order."""
+    """A feed document: its own description and its items in document order.
+
+    `contents` are hashes of the bytes of `entries`, one each, where these can be told. `skipped` are the items
+    that were left out, because they are known as they are or because there is nothing in them. `frame`: see Seen.
+    """
 
     title: str
     site_url: str
     lang: str
     hints: PollHints
     entries: tuple[ParsedEntry, ...]
+    frame: int = 0
+    contents: tuple[int, ...] = ()
+    skipped: tuple[SeenItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,13 +341,19 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class NormalisedFeed:
-    """What leaves the parsing process: the feed's own description and its entries, each identity once."""
+    """What leaves the parsing process: the feed's own description and its entries, each identity once.
+
+    Entries of items that are known as they are were left out; `seen` has them, too. `signatures`: one for each
+    of `entries`, or none at all.
+    """
 
     title: str
     site_url: str
     lang: str
     hints: PollHints
     entries: tuple[Entry, ...]
+    seen: Seen = NOTHING_SEEN
+    signatures: tuple[Signature, ...] = ()
 
 
 # ---- polling: what to write ----------------------------------------------------------------------
@@ -372,22 +419,30 @@ class Alias:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a document brings beyond what is known: new entries, edited ones, known ones under a new identity."""
+    """What a document brings beyond what is known: new entries, edited ones, known ones under a new identity.
+
+    `known`: which stored entries the others are, and also the edited ones, by their identity in the document.
+    """
 
     new: tuple[tuple[Entry, Signature], ...]
     edits: tuple[Edit, ...]
     aliases: tuple[Alias, ...]
+    known: Mapping[str, EntryId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class PollOutcome:
-    """Everything that one poll writes, in one transaction. `seen` counts the items in the document."""
+    """Everything that one poll writes, in one transaction. `seen` counts the items in the document.
+
+    `read` is what they were, None if what is known of the document stays as it is.
+    """
 
     state: FeedState
     seen: int
     news: News
     failure: Failed | None
     unchanged: bool
+    read: Seen | None = None
 
 
 # ---- clustering ----------------------------------------------------------------------------------

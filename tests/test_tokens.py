@@ -11,7 +11,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aggregator.cluster.tokens import MOST_RARE, _token, tokenise, word_rarity
+from aggregator.cluster.tokens import MOST_RARE, RARITY_MASK, RARITY_STEPS, _token, tokenise, word_rarity
 
 WORD_STARTS = [
     "".join(parts) for parts in product(("b", "gr", "st", "pl"), "aeiou", ("nd", "rt", "ss", "mp"))
@@ -73,7 +73,7 @@ def test_a_language_without_a_list_still_tells_short_words_from_long() -> None:
 def test_any_text_can_be_split(text: str, lang: str) -> None:
     for token in tokenise(text, lang, 64):
         assert 0 <= token.number < 2**32
-        assert 0 <= token.rarity <= MOST_RARE
+        assert 0 <= token.mark & RARITY_MASK <= MOST_RARE * RARITY_STEPS
 
 
 def test_threads_do_not_disturb_one_another() -> None:
@@ -89,3 +89,14 @@ def test_threads_do_not_disturb_one_another() -> None:
             assert list(pool.map(lambda text: tokenise(text, "en", 1000), texts)) == alone
     finally:
         sys.setswitchinterval(old)
+
+
+WESTERN = "aZé ßŒœŸ09'’.,:;-_\n€“”…²½ªºµ×÷ƒ€\u00a0\u00ad"
+
+
+@given(st.text(alphabet=WESTERN, max_size=120), st.integers(1, 12), st.sampled_from(["en", "fr", "xx"]))
+def test_western_texts_are_split_like_all_others(text: str, most: int, lang: str) -> None:
+    found = tokenise(text, lang, most)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("aggregator.cluster.tokens._is_western", lambda _text: False)
+        assert tokenise(text, lang, most) == found

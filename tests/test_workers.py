@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from aggregator.types import NO_HINTS, Failed, FailureKind, Fetched, NormalisedFeed
+from aggregator.types import NO_HINTS, Failed, FailureKind, Fetched, NormalisedFeed, Seen
 from aggregator.workers import ParserPool, PoolClosedError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -87,7 +87,7 @@ DEEDS: dict[str, Callable[[], None]] = {
 }
 
 
-def obey(fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
+def obey(fetched: Fetched, now: datetime, _seen: Seen | None) -> NormalisedFeed | Failed:
     """Does what the body says, if anything, and gives back its own process id as a title."""
     order = fetched.body.decode().strip()
     if order in DEEDS:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.cluster.rows import Rows
-from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE, NUMBER_MARK
-from aggregator.cluster.tokens import RARITY_STEPS
+from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE
+from aggregator.cluster.tokens import NUMBER_MARK, RARITY_STEPS
 from aggregator.cluster.window import Shared, Weighed, Window
 
 FEATURES = (

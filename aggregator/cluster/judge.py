@@ -12,7 +12,8 @@ from aggregator.cluster.copies import COLUMN_APART
 from aggregator.cluster.features import FEATURES, counted, measure, named
 from aggregator.cluster.network import Network, probability
 from aggregator.cluster.rows import Rows
-from aggregator.cluster.signature import MOST_IN_TITLE, NUMBER_MARK
+from aggregator.cluster.signature import MOST_IN_TITLE
+from aggregator.cluster.tokens import NUMBER_MARK
 from aggregator.cluster.window import Shared, Window
 
 AT_ONCE = 256

@@ -10,8 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from aggregator.cluster.signature import NUMBER_MARK, RARITY_MASK
-from aggregator.cluster.tokens import RARITY_STEPS
+from aggregator.cluster.tokens import NUMBER_MARK, RARITY_MASK, RARITY_STEPS
 from aggregator.types import EntryId, Signed
 
 COMMON = 1.5

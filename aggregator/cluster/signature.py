@@ -10,7 +10,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from aggregator.cluster.tokens import RARITY_STEPS, Token, tokenise
+from aggregator.cluster.tokens import NUMBER_MARK, RARITY_MASK, Token, tokenise
 from aggregator.types import Entry, Signature
 
 SCHEME = 2
@@ -29,9 +29,6 @@ SETS_AT_ONCE = 50
 TITLE_TOKENS = 40
 LEAD_TOKENS = 60
 BODY_TOKENS = 64
-
-NUMBER_MARK = 64
-RARITY_MASK = 63
 
 MOST_TERMS = 64
 ADDRESS_TOKENS = 24
@@ -165,8 +162,8 @@ def _terms(
             min(in_title[term], MOST_IN_TITLE)
             | (ADDRESS_MARK if term in in_address else 0)
             | min(in_lead[term], MOST_IN_LEAD) << LEAD_SHIFT
-            | (NUMBER_MARK if token.is_number else 0),
-            min(round(token.rarity * RARITY_STEPS), RARITY_MASK),
+            | token.mark & NUMBER_MARK,
+            token.mark & RARITY_MASK,
         )
         for term, token in tokens.items()
     ]
@@ -256,10 +253,7 @@ def _numbers(tokens: Sequence[Token]) -> bytes:
 
 
 def _marks(tokens: Sequence[Token]) -> bytes:
-    return bytes(
-        min(round(token.rarity * RARITY_STEPS), RARITY_MASK) | (NUMBER_MARK if token.is_number else 0)
-        for token in tokens
-    )
+    return bytes([token.mark for token in tokens])
 
 
 # ---- keys ----------------------------------------------------------------------------------------

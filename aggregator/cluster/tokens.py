@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -27,6 +28,17 @@ WORD = regex.compile(
 hyphens part words, so "l'Élysée" and "Élysée" share one. Digits with a letter behind them are a word ("21st",
 "10km"), but "4.2m" is 4.2 and a unit, and "2026年" a year. A mark alone, as behind an emoji, is no word."""
 
+LETTER = "A-Za-zÀ-ÖØ-öø-ÿŠŒŽšœžŸƒ"
+WESTERN_WORD = re.compile(
+    rf"([0-9]++(?:['’][0-9]{{3}}(?![0-9]))++|[0-9]++(?:[.,:][0-9]++)++|[0-9]++(?![{LETTER}]))"
+    rf"|([{LETTER}0-9]++)"
+)
+"""As WORD, for texts of the characters of Windows-1252 alone: four in five words of ordinary feeds, in a third of
+the time."""
+
+USUAL_WORD = 9
+"""Characters in which a text of so many words has them, most often, spaces included."""
+
 THOUSANDS = regex.compile(r"^\p{Nd}{1,3}(?:(?:[.,'’]\p{Nd}{3})+|(?:,\p{Nd}{2})+,\p{Nd}{3})$")
 """1,000 and 1.000 and 1'000; 12,34,567 as in India."""
 
@@ -34,6 +46,8 @@ POINTING = regex.compile(r"[\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]
 """Hebrew points, Arabic vowel marks and the tatweel: written or left out at will."""
 
 RARITY_STEPS = 8
+NUMBER_MARK = 64
+RARITY_MASK = 63
 MOST_RARE = 7.0
 """Rarity is -log10 of a word's share of all words, kept in eighths. The lists reach to 6.0 (one in a million);
 a word that is not in its language's list, most often a name, counts as 7.0."""
@@ -84,30 +98,56 @@ STEMMERS = {
 
 
 class Token(NamedTuple):
-    """A word of a text: its number (xxh32 of its folded form), its rarity, whether it is digits, and its term.
+    """A word of a text: its number (xxh32 of its folded form), its mark, and its term.
 
-    The term is the number of the word's stem in its language: "bans" and "banned" are two words of one term.
+    The mark is its rarity in eighths, and NUMBER_MARK if it is digits. The term is the number of the word's
+    stem in its language: "bans" and "banned" are two words of one term.
     """
 
     number: int
-    rarity: float
-    is_number: bool
+    mark: int
     term: int
 
 
 def tokenise(text: str, lang: str, most: int) -> list[Token]:
     """The first `most` words of a text in `lang` (a primary language tag, "" if unknown)."""
-    found: list[Token] = []
     # Nine in ten words are shorter than 24 characters: slicing first keeps a megabyte from being folded.
-    for match in WORD.finditer(unicodedata.normalize("NFKC", text[: most * 24])):
+    text = text[: most * 24]
+    if _is_western(text):
+        return _western(text, lang, most)
+    found: list[Token] = []
+    for match in WORD.finditer(unicodedata.normalize("NFKC", text)):
         raw = match.group()
         if match.lastgroup == "dense":
             pairs = [raw[i : i + 2] for i in range(len(raw) - 1)] or [raw]
             numbers = [_number(pair) for pair in pairs]
-            found.extend(Token(number, DENSE_RARITY, False, number) for number in numbers)
+            found.extend(Token(number, _mark(DENSE_RARITY), number) for number in numbers)
         elif (token := _token(raw, lang, match.lastgroup == "number")) is not None:
             found.append(token)
         if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _is_western(text: str) -> bool:
+    """Whether WESTERN_WORD finds in the text what WORD does."""
+    try:
+        text.encode("cp1252")
+    except UnicodeEncodeError:
+        return False
+    return unicodedata.is_normalized("NFKC", text)
+
+
+def _western(text: str, lang: str, most: int) -> list[Token]:
+    found: list[Token] = []
+    for length in (most * USUAL_WORD, len(text)):
+        found = []
+        for number, word in WESTERN_WORD.findall(text[:length]):
+            token = _token(number or word, lang, bool(number))
+            if token is not None:
+                found.append(token)
+        # The last word may have been cut.
+        if length >= len(text) or len(found) > most:
             break
     return found[:most]
 
@@ -119,9 +159,15 @@ def _token(raw: str, lang: str, is_number: bool) -> Token | None:  # noqa: FBT00
         plain = regex.sub(r"[.,'’]", "", raw) if THOUSANDS.match(raw) else raw.replace(",", ".")
         # One number may stand in two sets of digits: 21 and ٢١.
         plain = "".join(str(unicodedata.decimal(sign)) if sign.isdecimal() else sign for sign in plain)
-        return Token(_number(plain), _number_rarity(plain), True, _number(plain))
+        return Token(_number(plain), _mark(_number_rarity(plain)) | NUMBER_MARK, _number(plain))
     word = POINTING.sub("", raw).casefold()
-    return Token(_number(word), word_rarity(word, lang), False, _number(_stem(word, lang))) if word else None
+    if not word:
+        return None
+    return Token(_number(word), _mark(word_rarity(word, lang)), _number(_stem(word, lang)))
+
+
+def _mark(rarity: float) -> int:
+    return min(round(rarity * RARITY_STEPS), RARITY_MASK)
 
 
 def _stem(word: str, lang: str) -> str:

@@ -14,7 +14,7 @@ from aggregator.normalise.entry import TITLE_LENGTH, clean_entry, with_identity
 from aggregator.normalise.language import primary_tag
 from aggregator.normalise.paragraphs import plain_title
 from aggregator.normalise.url import absolute_url, canonical_url
-from aggregator.types import Entry, NormalisedFeed, ParsedFeed
+from aggregator.types import NOTHING_SEEN, Entry, NormalisedFeed, ParsedFeed, Seen, SeenItem
 
 __all__ = ["canonical_url", "normalise"]
 
@@ -28,14 +28,14 @@ longest have 158."""
 
 def normalise(feed: ParsedFeed, url: str, now: datetime) -> NormalisedFeed:
     """The feed with clean entries, in document order, each identity once. `url`: where the feed came from."""
-    cleaned = (clean_entry(item, feed, url, now) for item in feed.entries[:MOST_ENTRIES])
+    cleaned = [clean_entry(item, feed, url, now) for item in feed.entries[:MOST_ENTRIES]]
     entries = _keep_telling_fragments([entry for entry in cleaned if entry is not None])
     site_url = absolute_url(feed.site_url, url)
     home = canonical_url(site_url)
     guids, links = _worthless_guids(entries, home), _worthless_links(entries, home)
     found: dict[str, Entry] = {}
-    for entry in entries:
-        identity = _identity(entry, guids, links)
+    identities = [_identity(entry, guids, links) for entry in entries]
+    for entry, identity in zip(entries, identities, strict=True):
         if identity not in found:
             found[identity] = with_identity(entry, identity)
     return NormalisedFeed(
@@ -44,7 +44,32 @@ def normalise(feed: ParsedFeed, url: str, now: datetime) -> NormalisedFeed:
         lang=primary_tag(feed.lang),
         hints=feed.hints,
         entries=tuple(found.values()),
+        seen=_seen(feed, cleaned, identities),
     )
+
+
+def _seen(feed: ParsedFeed, cleaned: Sequence[Entry | None], identities: Sequence[str]) -> Seen:
+    """What to know the document's items by; none of them if one could be another's, now or at the next poll."""
+    if len(feed.contents) != len(cleaned):
+        return NOTHING_SEEN
+    named = iter(identities)
+    fresh = [
+        SeenItem(content)
+        if entry is None
+        else SeenItem(
+            content,
+            SeenItem.key(entry.guid),
+            SeenItem.key(canonical_url(entry.url)),
+            SeenItem.key(next(named)),
+        )
+        for content, entry in zip(feed.contents, cleaned, strict=True)
+    ]
+    items = {item.content: item for item in (*feed.skipped, *fresh)}
+    for column in ("guid", "page", "identity"):
+        keys = [key for item in items.values() if (key := getattr(item, column))]
+        if len(set(keys)) < len(keys):
+            return NOTHING_SEEN
+    return Seen(feed.frame, tuple(items.values()))
 
 
 def _identity(entry: Entry, worthless_guids: set[str], worthless_links: set[str]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 from xml.sax import SAXException
@@ -13,13 +15,15 @@ from aggregator.parse.hints import read_hints
 from aggregator.parse.items import Shared, read_authors, read_entry, read_field, read_title
 from aggregator.parse.jsonfeed import looks_like_json, parse_json
 from aggregator.parse.mend import Mended, clean, decode, mend
+from aggregator.parse.split import Parts, split
 from aggregator.parse.texts import is_empty, is_http, join, language, plain
-from aggregator.types import Failed, FailureKind, Fetched, ParsedFeed
+from aggregator.types import NOTHING_SEEN, Failed, FailureKind, Fetched, ParsedFeed, Seen, SeenItem
 
 FEED_ROOTS = frozenset({"rss", "rdf", "feed", "channel"})
 PAGE_ROOTS = frozenset({"html", "head", "body"})
 # How much of an unusable document an error message quotes, and how far a page is searched for its feed.
 QUOTED = 60
+XML = "application/xml; charset=utf-8"
 MAX_PAGE = 100_000
 
 _FEED_LINK = re.compile(r"<link\s[^<>]{0,1000}>", re.IGNORECASE)
@@ -32,9 +36,10 @@ _SAID_INSTEAD = {
 }
 
 
-def parse_feed(fetched: Fetched) -> ParsedFeed | Failed:
+def parse_feed(fetched: Fetched, seen: Seen = NOTHING_SEEN) -> ParsedFeed | Failed:
     """The feed in the body, however malformed; Failed(NOT_A_FEED) with a plain sentence if there is none.
 
+    Items that were `seen` before, in the same frame and byte for byte the same, are left out.
     Reads RSS 0.9x to 2.0, RSS 1.0, Atom 0.3 and 1.0, JSON Feed 1.0 and 1.1, RSS in JSON. The body decides,
     not the content type. An empty feed is a feed; items with nothing in them are left out. Never raises,
     and looks no entity of a DTD up anywhere.
@@ -46,16 +51,49 @@ def parse_feed(fetched: Fetched) -> ParsedFeed | Failed:
     if looks_like_json(text):
         return parse_json(text, base)
     document = mend(text)
-    parsed = _read(document.text.encode(), "application/xml; charset=utf-8")
+    parts = None if document.is_cut else split(document.text, base)
+    if parts is not None and (rest := _unseen(parts, seen, document, base)) is not None:
+        return rest
+    parsed = whole = _read(document.text.encode(), XML)
     if (document.is_cut or not _entries(parsed)) and not document.had_excess:
         parsed = max(parsed, _read(fetched.body, fetched.content_type), key=lambda each: len(_entries(each)))
     version = str(parsed.get("version") or "")
     if document.root in PAGE_ROOTS and not version:
         return _not_a_feed(_describe_page(text, base))
     feed = _assemble(parsed, document, base)
+    told = _told(feed, parts.frame, parts.contents, parsed) if parts is not None and parsed is whole else None
+    feed = told or replace(feed, entries=tuple(entry for entry in feed.entries if not is_empty(entry)))
     if feed.entries or (version and document.root in FEED_ROOTS and not document.is_cut):
         return feed
     return _not_a_feed(_describe(text, document, base))
+
+
+def _unseen(parts: Parts, seen: Seen, document: Mended, base: str) -> ParsedFeed | None:
+    """The feed with the items that were not seen before alone; None if all of it is to be read."""
+    known = {item.content: item for item in seen.items}
+    if parts.frame != seen.frame or known.keys().isdisjoint(parts.contents):
+        return None
+    rest, contents = parts.without(known)
+    parsed = _read(rest, XML)
+    feed = _told(_assemble(parsed, document, base), parts.frame, contents, parsed)
+    if feed is None:
+        return None
+    skipped = (known[content] for content in parts.contents if content in known)
+    return replace(feed, skipped=(*feed.skipped, *skipped))
+
+
+def _told(feed: ParsedFeed, frame: int, contents: Sequence[int], parsed: dict[str, Any]) -> ParsedFeed | None:
+    """The feed without empty items, each with its part of the document; None if these do not match."""
+    if len(feed.entries) != len(contents) or _is_loose(parsed):
+        return None
+    told = list(zip(contents, feed.entries, strict=True))
+    return replace(
+        feed,
+        frame=frame,
+        entries=tuple(entry for _, entry in told if not is_empty(entry)),
+        contents=tuple(content for content, entry in told if not is_empty(entry)),
+        skipped=tuple(SeenItem(content) for content, entry in told if is_empty(entry)),
+    )
 
 
 def _not_a_feed(sentence: str) -> Failed:
@@ -85,6 +123,7 @@ def _entries(parsed: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _assemble(parsed: dict[str, Any], document: Mended, base: str) -> ParsedFeed:
+    """The feed, empty items included."""
     feed = parsed.get("feed") or {}
     # The version alone is not enough: RSS that declares the Atom namespace first passes for Atom.
     is_atom = str(parsed.get("version") or "").startswith("atom") and document.root not in FEED_ROOTS
@@ -93,7 +132,7 @@ def _assemble(parsed: dict[str, Any], document: Mended, base: str) -> ParsedFeed
         lang="",
         author="",
         is_atom=is_atom or document.root == "feed",
-        is_loose=isinstance(parsed.get("bozo_exception"), SAXException),
+        is_loose=_is_loose(parsed),
     )
     title = read_title(feed, bare)
     site_url = join(base, read_field(feed, "link", bare))
@@ -118,8 +157,13 @@ def _assemble(parsed: dict[str, Any], document: Mended, base: str) -> ParsedFeed
             document.text,
             *(read_field(feed, name, bare) for name in ("ttl", "sy_updateperiod", "sy_updatefrequency")),
         ),
-        entries=tuple(entry for entry in entries if not is_empty(entry)),
+        entries=tuple(entries),
     )
+
+
+def _is_loose(parsed: dict[str, Any]) -> bool:
+    """Whether feedparser's strict parser gave up."""
+    return isinstance(parsed.get("bozo_exception"), SAXException)
 
 
 def _describe(text: str, document: Mended, base: str) -> str:

@@ -93,8 +93,8 @@ def _keep(store: Store, parsed: dict[str, list[ParsedEntry]], now: datetime) -> 
         feeds = import_feeds(db, list(parsed))
         for source, entries in parsed.items():
             feed = normalise(ParsedFeed(source, "", "", NO_HINTS, tuple(entries)), "", now)
-            news = read_news(db, feeds[source], feed.entries, is_whole=False)
-            new += write_news(db, feeds[source], news, now)
+            news = read_news(db, feeds[source], feed, is_whole=False)
+            new += len(write_news(db, feeds[source], news, now))
             edited += len(news.edits)
     return new, edited
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.signature import sign
 from aggregator.store.entries import entries_saying, known_entries
-from aggregator.types import Alias, Edit, Entry, EntryId, FeedId, KnownEntry, News
+from aggregator.types import (
+    Alias,
+    Edit,
+    Entry,
+    EntryId,
+    FeedId,
+    KnownEntry,
+    News,
+    NormalisedFeed,
+    Signature,
+)
 
 Known = tuple[str, KnownEntry]
+
+NOT_SIGNED: Mapping[str, Signature] = {}
 
 ALIKE = 0.75
 """Dice coefficient of the titles' character bigrams from which one is an edit of the other: "kills 10" to
@@ -21,11 +33,12 @@ TELLING_TEXT = 200
 """Characters of a text that nobody writes twice: two lines of a page."""
 
 
-def read_news(db: Connection, feed_id: FeedId, entries: Sequence[Entry], *, is_whole: bool) -> News:
+def read_news(db: Connection, feed_id: FeedId, feed: NormalisedFeed, *, is_whole: bool) -> News:
     """What to write of a document, compared with what the store knows of its feed.
 
     `is_whole`: the document has all items that the feed has now, not only what is new (RFC 3229).
     """
+    entries = feed.entries
     known = known_entries(db, feed_id, entries)
     owned = _with_own_identities(entries, dict(known))
     changed = [entry for entry, before in zip(owned, entries, strict=True) if entry is not before]
@@ -35,18 +48,34 @@ def read_news(db: Connection, feed_id: FeedId, entries: Sequence[Entry], *, is_w
     unknown = [entry for entry in owned if entry.identity not in names]
     if unknown and is_whole:
         known += entries_saying(db, feed_id, unknown)
-    return find_news(owned, known, is_whole=is_whole)
+    skipped = {EntryId(item.entry) for item in feed.seen.items if item.entry}
+    signatures = {
+        entry.identity: signature for entry, signature in zip(entries, feed.signatures, strict=False)
+    }
+    return find_news(owned, known, skipped, signatures, is_whole=is_whole)
 
 
-def find_news(entries: Sequence[Entry], known: Sequence[Known], *, is_whole: bool = True) -> News:
+def find_news(
+    entries: Sequence[Entry],
+    known: Sequence[Known],
+    skipped: Collection[EntryId] = (),
+    signed: Mapping[str, Signature] = NOT_SIGNED,
+    *,
+    is_whole: bool = True,
+) -> News:
     """What to write of a document, given what the store knows of its items.
+
+    `skipped` are stored items that the document has as they were, beside `entries`. `signed` are signatures that
+    are made already, by identity.
 
     An item is known by its identity or an alias. One with an unknown identity is still a known item if a stored
     item that the feed no longer has is at the same address under the same title, or says the same: its guid
     changed. Of a part of a feed nobody can tell what it no longer has.
     """
     by_name = dict(known)
-    lost = _Lost(known, {by_name[entry.identity].id for entry in entries if entry.identity in by_name})
+    present = {by_name[entry.identity].id for entry in entries if entry.identity in by_name}
+    lost = _Lost(known, present.union(skipped))
+    found: dict[str, EntryId] = {}
     new: list[Entry] = []
     edited: dict[EntryId, Entry] = {}
     aliases: list[Alias] = []
@@ -58,15 +87,23 @@ def find_news(entries: Sequence[Entry], known: Sequence[Known], *, is_whole: boo
                 new.append(entry)
                 continue
             aliases.append(Alias(item.id, entry.identity))
+        found[entry.identity] = item.id
         if item.content_hash != entry.content_hash:
             edited.setdefault(item.id, entry)
-    signatures = sign([*new, *edited.values()])
+    signatures = _signatures([*new, *edited.values()], signed)
     edits = zip(edited.items(), signatures[len(new) :], strict=True)
     return News(
         new=tuple(zip(new, signatures[: len(new)], strict=True)),
         edits=tuple(Edit(number, entry, signature) for (number, entry), signature in edits),
         aliases=tuple(aliases),
+        known=found,
     )
+
+
+def _signatures(entries: Sequence[Entry], signed: Mapping[str, Signature]) -> list[Signature]:
+    missing = [entry for entry in entries if entry.identity not in signed]
+    made = iter(sign(missing))
+    return [signed.get(entry.identity) or next(made) for entry in entries]
 
 
 class _Lost:

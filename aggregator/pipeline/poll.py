@@ -23,8 +23,9 @@ from aggregator.pipeline.news import read_news
 from aggregator.schedule import after_failure, after_success, capped_waits, wants_whole
 from aggregator.store import Store, StoreError
 from aggregator.store.entries import save_poll
-from aggregator.store.feeds import claim_feed
+from aggregator.store.feeds import claim_feed, seen_of
 from aggregator.types import (
+    NOTHING_SEEN,
     Failed,
     FailureKind,
     FeedId,
@@ -43,8 +44,8 @@ THREADS = 64
 """Feeds under way at once. Threads mostly wait for servers: healthy ones keep the two cores busy with 16, but of a
 thousand feeds fifty may have servers that answer nothing for as long as they are allowed to."""
 
-BODY_HASH_VERSION = "1"
-"""To be raised when parsing or normalising changes: a body read the old way is then read again."""
+READING = 1
+"""To be raised when parsing or normalising changes: what was read the old way is then read again."""
 
 STOP_SECONDS = 3.0
 """How long polls under way may go on after a stop is asked for: a save takes milliseconds, a fetch may take its
@@ -106,7 +107,7 @@ class Poller:
             state = replace(state, whole_at=now)
         outcome = self._outcome(state, result, now)
         with self.store.write() as db:
-            new = save_poll(db, outcome, now)
+            new = save_poll(db, outcome, now, READING)
         if outcome.failure:
             return PollReport(outcome.state, Result.FAILED, 0, 0, 0, outcome.failure.detail)
         result_name = Result.UNCHANGED if outcome.unchanged else Result.OK
@@ -118,7 +119,7 @@ class Poller:
         now = self.now()
         outcome = self._failed(state, failure, now)
         with self.store.write() as db:
-            save_poll(db, outcome, now)
+            save_poll(db, outcome, now, READING)
         return PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail)
 
     def _outcome(self, state: FeedState, result: FetchResult, now: datetime) -> PollOutcome:
@@ -127,20 +128,24 @@ class Poller:
         if isinstance(result, NotModified):
             kept = replace(state, etag=result.etag, last_modified=result.last_modified)
             return self._answered(kept, result, now, None)
-        body_hash = f"{BODY_HASH_VERSION}:{hashlib.blake2b(result.body, digest_size=16).hexdigest()}"
+        body_hash = f"{READING}:{hashlib.blake2b(result.body, digest_size=16).hexdigest()}"
         kept = replace(state, etag=result.etag, last_modified=result.last_modified, body_hash=body_hash)
         if body_hash == state.body_hash:
             return self._answered(kept, result, now, None)
-        parsed = self.parsers.read(result, now)
+        with self.store.read() as db:
+            seen = NOTHING_SEEN if result.is_delta else seen_of(db, state.id, READING)
+        parsed = self.parsers.read(result, now, seen)
         if isinstance(parsed, Failed):
             return self._failed(state, parsed, now)
         kept = replace(kept, lang=parsed.lang, title=state.title or parsed.title, hints=parsed.hints)
         with self.store.read() as db:
-            news = read_news(db, state.id, parsed.entries, is_whole=not result.is_delta)
-        return self._answered(kept, result, now, news, len(parsed.entries))
+            news = read_news(db, state.id, parsed, is_whole=not result.is_delta)
+        outcome = self._answered(kept, result, now, news)
+        entries = len(parsed.entries) + sum(item.entry > 0 for item in parsed.seen.items)
+        return replace(outcome, seen=entries, read=None if result.is_delta else parsed.seen)
 
     def _answered(
-        self, state: FeedState, result: Fetched | NotModified, now: datetime, news: News | None, seen: int = 0
+        self, state: FeedState, result: Fetched | NotModified, now: datetime, news: News | None
     ) -> PollOutcome:
         """The outcome of a poll that found the feed; `news` is None if its document is the one known."""
         moved = moves.after_answer(state, result.moved_to, now)
@@ -151,7 +156,7 @@ class Poller:
         jitter = self.random.random()
         fresh = len(news.new) if news else 0
         later = after_success(moved, now, fresh, result.max_age, self.settings, jitter)
-        return PollOutcome(later, seen, news or NO_NEWS, None, unchanged=news is None)
+        return PollOutcome(later, 0, news or NO_NEWS, None, unchanged=news is None)
 
     def _failed(self, state: FeedState, failure: Failed, now: datetime) -> PollOutcome:
         for sentence in capped_waits(state, failure.max_age, failure.retry_after):

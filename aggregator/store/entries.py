@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,9 +10,21 @@ from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import insert_new
-from aggregator.store.feeds import write_state
+from aggregator.store.feeds import write_seen, write_state
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
-from aggregator.types import Edit, Entry, EntryId, FeedId, KnownEntry, News, PollOutcome, Signature
+from aggregator.types import (
+    NOTHING_SEEN,
+    Edit,
+    Entry,
+    EntryId,
+    FeedId,
+    KnownEntry,
+    News,
+    PollOutcome,
+    Seen,
+    SeenItem,
+    Signature,
+)
 
 Value = TypeVar("Value")
 
@@ -81,17 +93,34 @@ def _known(row: Any, text: str) -> KnownEntry:
     )
 
 
-def save_poll(db: Connection, outcome: PollOutcome, now: datetime) -> int:
+def save_poll(db: Connection, outcome: PollOutcome, now: datetime, version: int) -> int:
     """How many entries were new: writes everything a poll brought, validators included.
+
+    `version` is that of the program's reading of documents: what another one found in them counts for nothing.
 
     To be called in one write transaction. Writing the same outcome twice changes nothing the second time.
     """
     write_state(db, outcome.state)
-    return write_news(db, outcome.state.id, outcome.news, now)
+    new = write_news(db, outcome.state.id, outcome.news, now)
+    if outcome.read is not None:
+        write_seen(db, outcome.state.id, _numbered(outcome.read, new | dict(outcome.news.known)), version)
+    return len(new)
 
 
-def write_news(db: Connection, feed_id: FeedId, news: News, now: datetime) -> int:
-    """How many entries were new: keeps new and edited entries and new identities of one feed."""
+def _numbered(seen: Seen, entries: Mapping[str, EntryId]) -> Seen:
+    """The items with the stored entries that they are, by identity; none of them if one is nobody knows which."""
+    number_of = {SeenItem.key(identity): number for identity, number in entries.items()}
+    items = [
+        item._replace(entry=number_of.get(item.identity, 0)) if item.identity and not item.entry else item
+        for item in seen.items
+    ]
+    if any(item.identity and not item.entry for item in items):
+        return NOTHING_SEEN
+    return Seen(seen.frame, tuple(items))
+
+
+def write_news(db: Connection, feed_id: FeedId, news: News, now: datetime) -> dict[str, EntryId]:
+    """Keeps new and edited entries and new identities of one feed; the entries that were new, by identity."""
     new = _add_entries(db, feed_id, news.new, now)
     for edit in news.edits:
         _write_edit(db, edit, now)
@@ -105,9 +134,9 @@ def write_news(db: Connection, feed_id: FeedId, news: News, now: datetime) -> in
 
 def _add_entries(
     db: Connection, feed_id: FeedId, signed: Sequence[tuple[Entry, Signature]], now: datetime
-) -> int:
-    """How many of these entries were new to the feed; they wait for the clusterer (`pending`)."""
-    new = 0
+) -> dict[str, EntryId]:
+    """Those of these entries that were new to the feed; they wait for the clusterer (`pending`)."""
+    new: dict[str, EntryId] = {}
     for part in chunks(signed):
         rows = [
             _entry_values(entry) | {"feed_id": feed_id, "first_seen_at": now, "pending": True, "relation": ""}
@@ -115,7 +144,7 @@ def _add_entries(
         ]
         stored = insert_new(db, ENTRY).returning(ENTRY.c.id, ENTRY.c.identity)
         numbers = {row.identity: EntryId(row.id) for row in db.execute(stored, rows)}
-        new += len(numbers)
+        new |= numbers
         fresh = [
             (numbers[entry.identity], entry, signature)
             for entry, signature in part

