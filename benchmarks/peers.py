@@ -149,7 +149,7 @@ def _peers(tools: Path) -> list[Peer]:
     venv.create(tools / "venv", with_pip=True)
     python = str(tools / "venv/bin/python")
     subprocess.run([python, "-m", "pip", "install", "-q", "reader", "rss2email"], check=True)
-    (tools / "reader.py").write_text(READER)
+    (tools / "poll_reader.py").write_text(READER)
     ours = {
         "ALLOW_ADDRESSES": "127.0.0.1",
         "HOST_DELAY": "0",
@@ -170,7 +170,7 @@ def _peers(tools: Path) -> list[Peer]:
         ),
         Peer(
             "reader",
-            lambda place: (python, str(tools / "reader.py"), f"{place}/db", f"{place}/urls"),
+            lambda place: (python, str(tools / "poll_reader.py"), f"{place}/db", f"{place}/urls"),
             lambda place: _count(place / "db", "SELECT count(*) FROM entries"),
             _prepare_urls,
         ),

@@ -7,12 +7,12 @@ import sys
 import time
 from collections import Counter
 
-from aggregator.cli.lean import return_memory
 from aggregator.cli.screen import print_json, print_table, progress_bar
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer, ClusterReport
 from aggregator.pipeline.lists import read_list
+from aggregator.pipeline.memory import share_one_arena
 from aggregator.pipeline.poll import PollReport, Result, open_poller, poll_all
 from aggregator.schedule import due_at_all
 from aggregator.store import Store, open_store
@@ -27,7 +27,7 @@ GROUPED_ELSEWHERE = "The entries will be grouped by the process that groups for 
 
 def serve(settings: Settings, arguments: argparse.Namespace) -> int:
     """Runs the daemon until a signal ends it."""
-    return_memory()
+    share_one_arena()
     from aggregator.daemon import DaemonError, Roles  # noqa: PLC0415 (the scheduler is not needed for one pass)
     from aggregator.daemon import serve as run_daemon  # noqa: PLC0415
 
@@ -41,7 +41,7 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def poll(settings: Settings, arguments: argparse.Namespace) -> int:
     """One pass over the feeds that are due (or all), clustering included; a summary on standard output."""
-    return_memory()
+    share_one_arena()
     feeds = read_list(settings)
     for warning in feeds.warnings:
         sys.stderr.write(f"aggregator: {settings.opml}: {warning}\n")

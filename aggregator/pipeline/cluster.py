@@ -25,6 +25,7 @@ from aggregator.config import Settings
 from aggregator.pipeline.calibrating import network_of
 from aggregator.pipeline.encoding import encode_missing
 from aggregator.pipeline.grouping import Written, write_groups
+from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
@@ -142,6 +143,7 @@ class Clusterer:
                 flagged = decisions.to_regroup(db, REGROUP)
                 report = self._form_anew(db, flagged) if flagged else self._relate(db)
             if report is None:
+                give_back()
                 return
             yield report
 
