@@ -622,6 +622,91 @@ class EventSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events are wanted; "" and None = whichever.
+
+    `words`: all of them in one entry of the event. `category` holds those below it ("world" also "world/asia").
+    `since` (included) and `until` (not) are when the event grew last.
+    """
+
+    words: str = ""
+    source: str = ""
+    category: str = ""
+    lang: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but words is asked for."""
+        return not (self.source or self.category or self.lang or self.since or self.until)
+
+
+class Place(NamedTuple):
+    """Where a page of a list ends: at this time, if the list is ordered by time, and this number."""
+
+    at: datetime | None
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """An event in a list: the columns of `v1_event` without its text, and the category of its canonical entry."""
+
+    id: EventId
+    title: str
+    url: str
+    source: str
+    summary: str
+    lang: str
+    category: str
+    published_at: datetime | None
+    first_seen_at: datetime
+    last_seen_at: datetime
+    entry_count: int
+    source_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """A page of a list of events; `next` is where the next one begins, None behind the last."""
+
+    events: tuple[EventLine, ...]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRecord:
+    """A row of `v1_entry` without its HTML, with summary and outlet."""
+
+    id: EntryId
+    feed_url: str
+    guid: str
+    url: str
+    title: str
+    summary: str
+    text: str
+    lang: str
+    author: str
+    source: str
+    published_at: datetime
+    first_seen_at: datetime
+    date_guessed: bool
+    event_id: EventId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row of `v1_change`."""
+
+    cursor: int
+    event_id: EventId
+    kind: ChangeKind
+    other_event_id: EventId | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class EventEntry:
     """An entry of an event: a row of `v1_event_entry`."""
 

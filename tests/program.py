@@ -132,3 +132,8 @@ def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
 def count(database: Path, table: str) -> int:
     """The number of rows in a table or view."""
     return int(query(database, f"SELECT count(*) FROM {table}")[0][0])
+
+
+def is_ours(name: str | None, _kind: str, _parents: object) -> bool:
+    """Whether a table or index is one of the program's tables, not part of the index of words (migration 0008)."""
+    return not (name or "").startswith("entry_words")

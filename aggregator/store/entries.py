@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import insert_new
-from aggregator.store.feeds import write_seen, write_state
+from aggregator.store.feeds import count_activity, write_seen, write_state
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
 from aggregator.types import (
     NOTHING_SEEN,
@@ -102,6 +102,8 @@ def save_poll(db: Connection, outcome: PollOutcome, now: datetime, version: int)
     """
     write_state(db, outcome.state)
     new = write_news(db, outcome.state.id, outcome.news, now)
+    if new:
+        count_activity(db, outcome.state.id, now, len(new))
     if outcome.read is not None:
         write_seen(db, outcome.state.id, _numbered(outcome.read, new | dict(outcome.news.known)), version)
     return len(new)

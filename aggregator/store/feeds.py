@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from aggregator.config import Settings
 from aggregator.credentials import redacted, redacted_text
 from aggregator.store.dialect import insert_new
-from aggregator.store.tables import DOCUMENT, ENTRY, FEED
+from aggregator.store.tables import ACTIVITY, DOCUMENT, ENTRY, FEED
 from aggregator.types import (
     NOTHING_SEEN,
     Feed,
@@ -259,6 +259,15 @@ def write_seen(db: Connection, feed: FeedId, seen: Seen, version: int) -> None:
     numbers = (version, seen.frame, *(number for item in seen.items for number in item))
     db.execute(delete(DOCUMENT).where(DOCUMENT.c.feed_id == feed))
     db.execute(insert(DOCUMENT).values(feed_id=feed, seen=struct.pack(f"<{len(numbers)}Q", *numbers)))
+
+
+def count_activity(db: Connection, feed: FeedId, now: datetime, entries: int) -> None:
+    """Counts new entries to the feed's day."""
+    day = int(now.timestamp() // 86_400)
+    today = (ACTIVITY.c.feed_id == feed) & (ACTIVITY.c.day == day)
+    grown = update(ACTIVITY).where(today).values(entries=ACTIVITY.c.entries + entries)
+    if not db.execute(grown).rowcount:
+        db.execute(insert(ACTIVITY).values(feed_id=feed, day=day, entries=entries))
 
 
 def _bits(numbers: Iterable[int]) -> int:

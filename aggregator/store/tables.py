@@ -109,6 +109,15 @@ class DocumentRow(Row, table=True):
     seen: bytes = Field(sa_column=_bytes())
 
 
+class ActivityRow(Row, table=True):
+    """How many new entries a feed brought on a day (days since 1970-01-01 UTC)."""
+
+    __tablename__ = "activity"
+    feed_id: int = Field(sa_column=_to("feed.id", key=True))
+    day: int = Field(sa_column=Column(Integer, primary_key=True, index=True))
+    entries: int = Field(sa_column=_count())
+
+
 class EventRow(Row, table=True):
     """A news event. Ids are permanent: a merged event stays, empty, with `merged_into`.
 
@@ -310,6 +319,7 @@ def table_of(row: type[Row]) -> Table:
 
 FEED = table_of(FeedRow)
 DOCUMENT = table_of(DocumentRow)
+ACTIVITY = table_of(ActivityRow)
 EVENT = table_of(EventRow)
 ENTRY = table_of(EntryRow)
 ALIAS = table_of(AliasRow)

@@ -1,0 +1,237 @@
+"""Lists for doors, a page at a time: events, entries, changes, and what may be filtered by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
+from sqlalchemy import Row as ResultRow
+from sqlalchemy.engine import Connection
+
+from aggregator.store.search import entry_order, having_words, words_of
+from aggregator.store.tables import ACTIVITY, CHANGE, ENTRY, EVENT, FEED
+from aggregator.types import (
+    Change,
+    ChangeKind,
+    EntryId,
+    EntryRecord,
+    EventFilter,
+    EventId,
+    EventLine,
+    EventPage,
+    Place,
+)
+
+CANONICAL = ENTRY.alias("canonical")
+
+LOOKED_AT = 8
+"""Matching entries looked at for each event of a page: an event often has several."""
+
+RECENT = 2000
+"""Events among which the languages and categories to filter by are looked for."""
+
+_LINE = (
+    EVENT,
+    CANONICAL.c.title,
+    CANONICAL.c.url,
+    CANONICAL.c.source,
+    CANONICAL.c.summary,
+    CANONICAL.c.lang,
+    CANONICAL.c.published_at,
+    FEED.c.category,
+)
+
+
+def list_events(db: Connection, wanted: EventFilter, limit: int, after: Place | None = None) -> EventPage:
+    """The events that fit, those that grew last first; with words, those with the newest fitting entry first.
+
+    `after` is the `next` of the page before.
+    """
+    return _found(db, wanted, limit, after) if words_of(wanted.words) else _newest(db, wanted, limit, after)
+
+
+def _newest(db: Connection, wanted: EventFilter, limit: int, after: Place | None) -> EventPage:
+    query = _events(select(*_LINE), wanted).order_by(EVENT.c.last_seen_at.desc(), EVENT.c.id.desc())
+    if after is not None and after.at is not None:
+        query = query.where(tuple_(EVENT.c.last_seen_at, EVENT.c.id) < tuple_(after.at, after.number))
+    rows = db.execute(query.limit(limit + 1)).all()
+    more = len(rows) > limit
+    lines = tuple(_line(row) for row in rows[:limit])
+    return EventPage(lines, Place(lines[-1].last_seen_at, lines[-1].id) if more else None)
+
+
+def _found(db: Connection, wanted: EventFilter, limit: int, after: Place | None) -> EventPage:
+    order = entry_order(db, wanted.words)
+    told: Select[Any] = select(ENTRY.c.id.label("entry"), ENTRY.c.event_id).select_from(ENTRY)
+    query = having_words(db, told.where(ENTRY.c.event_id.is_not(None)), wanted.words)
+    if not wanted.is_plain:
+        query = query.where(ENTRY.c.event_id.in_(_events(select(EVENT.c.id), wanted)))
+    page = query.order_by(order.desc()).limit(limit * LOOKED_AT)
+    if after is not None:
+        page = page.where(order < after.number)
+    rows = db.execute(page).all()
+    newest = _newest_of(db, query, {row.event_id for row in rows})
+    chosen = [row for row in rows if newest[row.event_id] == row.entry]
+    more = len(chosen) > limit or len(rows) == limit * LOOKED_AT
+    chosen = chosen[:limit]
+    lines = {
+        row.id: _line(row)
+        for row in db.execute(
+            _events(select(*_LINE), EventFilter()).where(EVENT.c.id.in_([row.event_id for row in chosen]))
+        )
+    }
+    last = chosen[-1].entry if len(chosen) == limit else rows[-1].entry if rows else 0
+    found = tuple(lines[row.event_id] for row in chosen if row.event_id in lines)
+    return EventPage(found, Place(None, last) if more else None)
+
+
+def _newest_of(db: Connection, query: Select[Any], events: set[int]) -> dict[int, int]:
+    """The newest fitting entry of each event: under that one the event is listed, and only once."""
+    if not events:
+        return {}
+    fitting = query.where(ENTRY.c.event_id.in_(events)).subquery()
+    grouped = select(fitting.c.event_id, func.max(fitting.c.entry)).group_by(fitting.c.event_id)
+    return {int(event): int(entry) for event, entry in db.execute(grouped).tuples()}
+
+
+def _events(query: Select[Any], wanted: EventFilter) -> Select[Any]:
+    query = (
+        query.select_from(EVENT)
+        .join(CANONICAL, CANONICAL.c.id == EVENT.c.canonical_entry_id)
+        .join(FEED, FEED.c.id == CANONICAL.c.feed_id)
+        .where(EVENT.c.merged_into.is_(None))
+    )
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.category:
+        conditions.append(_within(wanted.category))
+    if wanted.lang:
+        conditions.append(CANONICAL.c.lang == wanted.lang)
+    if wanted.source:
+        conditions.append(func.lower(CANONICAL.c.source) == wanted.source.lower())
+    if wanted.since is not None:
+        conditions.append(EVENT.c.last_seen_at >= wanted.since)
+    if wanted.until is not None:
+        conditions.append(EVENT.c.last_seen_at < wanted.until)
+    return query.where(and_(*conditions)) if conditions else query
+
+
+def _within(category: str) -> ColumnElement[bool]:
+    """The category, or one below it."""
+    return or_(FEED.c.category == category, FEED.c.category.startswith(f"{category}/", autoescape=True))
+
+
+def _line(row: ResultRow[Any]) -> EventLine:
+    return EventLine(
+        id=EventId(row.id),
+        title=row.title,
+        url=row.url,
+        source=row.source,
+        summary=row.summary,
+        lang=row.lang,
+        category=row.category,
+        published_at=row.published_at,
+        first_seen_at=row.first_seen_at,
+        last_seen_at=row.last_seen_at,
+        entry_count=row.entry_count,
+        source_count=row.source_count,
+    )
+
+
+def choices(db: Connection) -> tuple[list[str], list[str]]:
+    """The categories of the listed feeds, and the languages of the newest events, commonest first."""
+    listed = select(FEED.c.category).where(FEED.c.listed, FEED.c.category != "").distinct()
+    recent = (
+        select(EVENT.c.canonical_entry_id)
+        .where(EVENT.c.merged_into.is_(None))
+        .order_by(EVENT.c.last_seen_at.desc(), EVENT.c.id.desc())
+        .limit(RECENT)
+    )
+    spoken = (
+        select(ENTRY.c.lang)
+        .where(ENTRY.c.id.in_(recent), ENTRY.c.lang != "")
+        .group_by(ENTRY.c.lang)
+        .order_by(func.count().desc(), ENTRY.c.lang)
+    )
+    return sorted(db.execute(listed).scalars()), list(db.execute(spoken).scalars())
+
+
+def list_entries(
+    db: Connection, limit: int, *, before: int | None = None, event: EventId | None = None, words: str = ""
+) -> list[EntryRecord]:
+    """Entries, the newest first: those below the number `before`, of one event, with all these words."""
+    query = select(ENTRY, FEED.c.public_url.label("feed_url")).select_from(ENTRY)
+    query = having_words(db, query.join(FEED, FEED.c.id == ENTRY.c.feed_id), words)
+    if before is not None:
+        query = query.where(ENTRY.c.id < before)
+    if event is not None:
+        query = query.where(ENTRY.c.event_id == event)
+    return [_entry(row) for row in db.execute(query.order_by(ENTRY.c.id.desc()).limit(limit))]
+
+
+def entry_record(db: Connection, entry: EntryId) -> EntryRecord | None:
+    """A whole entry; None if there is none of that id."""
+    query = select(ENTRY, FEED.c.public_url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+    row = db.execute(query.where(ENTRY.c.id == entry)).first()
+    return None if row is None else _entry(row)
+
+
+def _entry(row: ResultRow[Any]) -> EntryRecord:
+    return EntryRecord(
+        id=EntryId(row.id),
+        feed_url=row.feed_url,
+        guid=row.guid,
+        url=row.url,
+        title=row.title,
+        summary=row.summary,
+        text=row.text,
+        lang=row.lang,
+        author=row.author,
+        source=row.source,
+        published_at=row.published_at,
+        first_seen_at=row.first_seen_at,
+        date_guessed=row.date_guessed,
+        event_id=row.event_id,
+    )
+
+
+def list_changes(db: Connection, after: int, limit: int) -> list[Change]:
+    """The changes behind a cursor, in order."""
+    query = select(CHANGE).where(CHANGE.c.cursor > after).order_by(CHANGE.c.cursor).limit(limit)
+    return [
+        Change(row.cursor, EventId(row.event_id), ChangeKind(row.kind), row.other_event_id, row.at)
+        for row in db.execute(query)
+    ]
+
+
+def latest_cursor(db: Connection) -> int:
+    """The cursor of the newest change, 0 before the first."""
+    return int(db.execute(select(func.coalesce(func.max(CHANGE.c.cursor), 0))).scalar_one())
+
+
+def changes_of(db: Connection, event: EventId, limit: int) -> list[Change]:
+    """What happened to an event, oldest first; at most the newest `limit`."""
+    about = or_(CHANGE.c.event_id == event, CHANGE.c.other_event_id == event)
+    rows = db.execute(select(CHANGE).where(about).order_by(CHANGE.c.cursor.desc()).limit(limit)).all()
+    return [
+        Change(row.cursor, EventId(row.event_id), ChangeKind(row.kind), row.other_event_id, row.at)
+        for row in reversed(rows)
+    ]
+
+
+def entries_by_day(db: Connection, first: int) -> Mapping[str, Mapping[int, int]]:
+    """For each feed, by its public URL: how many entries it brought on each day (since 1970) from `first` on."""
+    query = select(FEED.c.public_url, ACTIVITY.c.day, ACTIVITY.c.entries).join(
+        FEED, FEED.c.id == ACTIVITY.c.feed_id
+    )
+    found: dict[str, dict[int, int]] = {}
+    for row in db.execute(query.where(ACTIVITY.c.day >= first)):
+        found.setdefault(row.public_url, {})[row.day] = row.entries
+    return found
+
+
+def first_seen_of(db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, datetime]:
+    """When each of these entries reached us."""
+    query = select(ENTRY.c.id, ENTRY.c.first_seen_at).where(ENTRY.c.id.in_(entries))
+    return {EntryId(row.id): row.first_seen_at for row in db.execute(query)}
