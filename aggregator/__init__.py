@@ -3,8 +3,10 @@
 The house has five floors; a room imports lower floors only (tests/test_architecture.py holds it to that).
 
     4  daemon.py  cli/                         doors: timers and signals; commands
+       web/                                    pages, JSON, feeds               home of fastapi, uvicorn, jinja2
        demo/                                   sample feeds of our own, served on loopback
     3  pipeline/                               the two flows in order, the only place where rooms meet
+       meters.py                               what is counted                  home of prometheus_client
     2  fetch/                                  FeedStates -> FetchResults            home of httpx
        workers/                                parse and normalise in killable processes
        store/                                  tables, migrations, reads and writes  home of sqlmodel, alembic

@@ -70,8 +70,15 @@ class Settings(BaseSettings):
     allow_addresses: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
         (), description="addresses or networks, comma-separated, that may be fetched although not global"
     )
-    host: str = Field("127.0.0.1", description="address for the web page (this version serves none)")
-    port: int = Field(8000, ge=0, le=65535, description="port for the web page (this version serves none)")
+    host: str = Field("127.0.0.1", description="address of the web page; others than loopback need TOKEN")
+    port: int = Field(8000, ge=0, le=65535, description="port of the web page")
+    token: str = Field("", max_length=200, description="secret that readers of the web page must show")
+    public: bool = Field(
+        False, description="serve the web page to everybody who reaches HOST, without a token"
+    )
+    web_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="names, comma-separated, by which the web page is reached beside HOST"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe log line"
     )
@@ -84,6 +91,20 @@ class Settings(BaseSettings):
     def _split_networks(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("web_hosts", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, value: str) -> str:
+        if not value.isprintable() or not value.isascii() or " " in value:
+            raise ValueError("give printable ASCII characters without spaces: it is sent in a header")
         return value
 
     @field_validator("log_level", mode="before")
@@ -144,4 +165,5 @@ def _explain(problem: Any, given: dict[str, Any]) -> str:
     name = str(problem["loc"][0])
     place = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
     value = given.get(name, os.environ.get(f"{PREFIX}{name.upper()}", problem.get("input")))
+    value = "..." if name == "token" else value
     return f"{place}={value}: {reason}"

@@ -18,6 +18,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from aggregator.config import Settings
 from aggregator.fetch import HostQueue
+from aggregator.meters import Meters
 from aggregator.opml import OpmlError
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
@@ -50,6 +51,7 @@ class Roles:
 
     poll: bool
     cluster: bool
+    web: bool
 
 
 def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: None) -> None:
@@ -60,20 +62,23 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
     stop = threading.Event()
     _stop_on_signals(stop)
     store = open_store(settings.database)
+    meters = Meters()
     with ExitStack() as stack:
         stack.callback(store.close)
         scheduler = BackgroundScheduler(timezone=UTC)
         add = partial(scheduler.add_job, trigger="interval", max_instances=1, coalesce=True)
         if roles.poll:
-            workers = _start_polling(stack, store, settings, add)
+            workers = _start_polling(stack, store, settings, meters, add)
         if roles.cluster:
             _hold(stack, store, "cluster")
             clusterer = Clusterer(store, settings, utc_now)
-            add(_guarded(partial(_cluster, clusterer, stop)), seconds=TICK_SECONDS)
+            add(_guarded(partial(_cluster, clusterer, meters, stop)), seconds=TICK_SECONDS)
         add(_guarded(partial(tidy, store.engine)), hours=TIDY_HOURS)
         logging.getLogger("apscheduler").setLevel(
             logging.ERROR
         )  # it warns whenever a run is longer than its tick
+        if roles.web:
+            _start_page(stack, store, settings, meters)
         scheduler.start()
         log.info("running; stop with Ctrl-C or SIGTERM")
         ready()
@@ -88,8 +93,18 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         os._exit(0)
 
 
+def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Meters) -> None:
+    from aggregator.web import WebError, WebServer  # noqa: PLC0415 (half a second, and not with --no-web)
+
+    try:
+        server = stack.enter_context(WebServer(store, settings, meters))
+    except WebError as error:
+        raise DaemonError(str(error)) from None
+    log.info("the events are at %s", server.url)
+
+
 def _start_polling(
-    stack: ExitStack, store: Store, settings: Settings, add: Callable[..., object]
+    stack: ExitStack, store: Store, settings: Settings, meters: Meters, add: Callable[..., object]
 ) -> PollWorkers:
     _hold(stack, store, "poll")
     watch = OpmlWatch(store, settings)
@@ -105,7 +120,9 @@ def _start_polling(
     poller = stack.enter_context(open_poller(store, settings))
     queue = HostQueue((), settings)
     workers = PollWorkers(poller, queue)
-    threading.Thread(target=_log_reports, args=(workers.reports(),), name="reports", daemon=True).start()
+    threading.Thread(
+        target=_log_reports, args=(workers.reports(), meters), name="reports", daemon=True
+    ).start()
     add(_guarded(watch.look), seconds=OPML_SECONDS)
     add(
         _guarded(partial(_tick, store, settings, queue, workers)),
@@ -128,8 +145,9 @@ def _tick(store: Store, settings: Settings, queue: HostQueue, workers: PollWorke
     queue.add([state for state in due if state.id not in too_early and not workers.is_held(state.id)])
 
 
-def _cluster(clusterer: Clusterer, stop: threading.Event) -> None:
+def _cluster(clusterer: Clusterer, meters: Meters, stop: threading.Event) -> None:
     for report in clusterer.work():
+        meters.grouped.inc(report.entries)
         if stop.is_set():
             return
         if not (report.entries or report.created or report.grown or report.merged):
@@ -143,8 +161,12 @@ def _cluster(clusterer: Clusterer, stop: threading.Event) -> None:
         )
 
 
-def _log_reports(reports: Iterator[PollReport]) -> None:
+def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
     for report in reports:
+        meters.polls.labels(report.result).inc()
+        meters.poll_seconds.observe(report.seconds)
+        meters.entries.inc(report.new)
+        meters.edits.inc(report.edited)
         name = report.state.title or f"feed {report.state.id}"
         if report.result is Result.FAILED:
             log.warning("%s: failed: %s", name, report.detail)

@@ -27,6 +27,7 @@ def environment(folder: Path, settings: Mapping[str, object] | None = None) -> d
         "HOST_CONNECTIONS": 8,
         "MIN_INTERVAL": 0,
         "FETCH_TIMEOUT": 5,
+        "PORT": 0,
     }
     chosen |= settings or {}
     plain = {name: value for name, value in os.environ.items() if not name.startswith("AGGREGATOR_")}

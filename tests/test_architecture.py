@@ -26,12 +26,20 @@ FLOORS = {
     "workers": 2,
     "store": 2,
     "pipeline": 3,
+    "meters": 3,
     "daemon": 4,
     "demo": 4,
     "cli": 4,
+    "web": 4,
 }
 
-STAIRS = {("normalise", "teaser"), ("publish", "teaser"), ("cli", "daemon"), ("cli", "demo")}
+STAIRS = {
+    ("normalise", "teaser"),
+    ("publish", "teaser"),
+    ("cli", "daemon"),
+    ("cli", "demo"),
+    ("daemon", "web"),
+}
 """Neighbours on one floor where one stands on the other; docs/architecture.md says why."""
 
 HOMES = {
@@ -49,10 +57,15 @@ HOMES = {
     "tldextract": {"fetch"},
     "sqlmodel": {"store"},
     "alembic": {"store"},
-    "sqlalchemy": {"store", "pipeline", "daemon"},
+    "sqlalchemy": {"store", "pipeline", "daemon", "web"},
+    "fastapi": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "jinja2": {"web"},
+    "prometheus_client": {"meters"},
     "apscheduler": {"daemon"},
     "rich": {"cli"},
-    "pydantic": {"config"},
+    "pydantic": {"config", "web"},
     "pydantic_settings": {"config"},
 }
 """Who may import a library. The pipeline hands numpy arrays from one room of the cluster floor to the next and

@@ -79,6 +79,7 @@ def test_any_bytes_keep_the_promises(body: bytes, kind: str) -> None:
 
 
 @given(st.sampled_from(FEEDS), st.integers(0, 3000), st.integers(0, 40), st.binary(max_size=40))
+@example(FEEDS[2], 53, 26, b"\x00\r")
 def test_any_bytes_in_the_place_of_any_part_keep_the_promises(
     body: bytes, start: int, length: int, other: bytes
 ) -> None:

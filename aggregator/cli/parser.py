@@ -27,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         f"--interval 900 and {PREFIX}INTERVAL=900 mean the same.",
         parents=[settings],
     )
-    parser.set_defaults(run=_serve, poll=True, cluster=True)
+    parser.set_defaults(run=_serve, poll=True, cluster=True, web=True)
     commands = _Commands(
         parser.add_subparsers(title="commands", metavar="COMMAND", prog="aggregator"), settings
     )
@@ -75,7 +75,7 @@ def _polling(commands: _Commands) -> None:
     serve.add_argument(
         "--no-cluster", dest="cluster", action="store_false", help="group nothing in this process"
     )
-    serve.add_argument("--no-web", action="store_true", help="serve no web page (this version has none)")
+    serve.add_argument("--no-web", dest="web", action="store_false", help="serve no web page")
     poll = commands.add("poll", _poll, "Poll the feeds that are due once, group what they bring, and stop.")
     poll.add_argument(
         "--all", action="store_true", help="all feeds now, as far as MIN_INTERVAL and servers allow"
@@ -197,12 +197,15 @@ def _settings_flags() -> argparse.ArgumentParser:
     for name, field in Settings.model_fields.items():
         shown = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         default = "none" if shown in ("", None) else shown
-        group.add_argument(
-            f"--{name.replace('_', '-')}",
-            metavar="VALUE",
-            default=argparse.SUPPRESS,
-            help=f"{field.description} (default: {default})".replace("%", "%%"),
-        )
+        flag, about = f"--{name.replace('_', '-')}", f"{field.description} (default: {default})"
+        if field.annotation is bool:
+            group.add_argument(
+                flag, action="store_const", const="true", default=argparse.SUPPRESS, help=about
+            )
+        else:
+            group.add_argument(
+                flag, metavar="VALUE", default=argparse.SUPPRESS, help=about.replace("%", "%%")
+            )
     return flags
 
 

@@ -32,7 +32,7 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.daemon import serve as run_daemon  # noqa: PLC0415
 
     try:
-        run_daemon(settings, Roles(poll=arguments.poll, cluster=arguments.cluster))
+        run_daemon(settings, Roles(poll=arguments.poll, cluster=arguments.cluster, web=arguments.web))
     except DaemonError as error:
         sys.stderr.write(f"aggregator: {error}\n")
         return 1

@@ -117,7 +117,7 @@ def _text(detail: dict[str, Any], value: str) -> Text:
     return Text(
         value=clean(value).strip(),
         is_html=detail.get("type") in HTML_TYPES,
-        base=detail.get("base") or "",
+        base=clean(detail.get("base") or ""),
         lang=language(detail.get("language") or ""),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -105,6 +105,12 @@ def explain_entry(db: Connection, entry: EntryId, settings: Settings) -> Explana
         if (pair := explain_pair(db, entry, compared.other, settings)) is not None
     ]
     return Explanation(found[0], event, _rule(decision), decision, tuple(pairs))
+
+
+def reasons(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, str]:
+    """For each of these entries that was decided on, what decided, in words."""
+    found = ((entry, decision_of(db, entry)) for entry in entries)
+    return {entry: _rule(decision) for entry, decision in found if decision is not None}
 
 
 def _rule(decision: Decision) -> str:

@@ -67,6 +67,7 @@ class Result(StrEnum):
 class PollReport:
     """What one poll did: `seen` items in the document, `new` of them stored for the first time.
 
+    `seconds`: from its start to its last write.
     Passed over: not asked, as it was asked by somebody else since its state was read, or left the list.
     """
 
@@ -76,6 +77,7 @@ class PollReport:
     new: int
     edited: int
     detail: str
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +207,10 @@ class PollWorkers:
     def _work(self) -> None:
         try:
             while (state := self._queue.take()) is not None:
+                started = time.monotonic()
                 try:
-                    self._reports.put(self._poll(state))
+                    report = self._poll(state)
+                    self._reports.put(replace(report, seconds=time.monotonic() - started))
                 except PoolClosedError:
                     return  # stopping: the poll is given up without a trace
                 except StoreError as error:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from aggregator.publish.advice import feed_advice
-from aggregator.publish.jsons import event_json, feed_json, summary_json
+from aggregator.publish.advice import feed_advice, silence
+from aggregator.publish.jsons import event_json, feed_json, plain_json, summary_json
+from aggregator.publish.syndication import FeedHead, atom, json_feed
 from aggregator.publish.text import event_text
 
-__all__ = ["event_json", "event_text", "feed_advice", "feed_json", "summary_json"]
+__all__ = [
+    "FeedHead",
+    "atom",
+    "event_json",
+    "event_text",
+    "feed_advice",
+    "feed_json",
+    "json_feed",
+    "plain_json",
+    "silence",
+    "summary_json",
+]

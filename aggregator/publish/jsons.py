@@ -11,25 +11,26 @@ from aggregator.types import EventRecord, EventSummary, FeedStatus
 
 def event_json(record: EventRecord) -> dict[str, Any]:
     """The record with its `entries` and `teasers`; times as RFC 3339 in UTC."""
-    return {name: _plain(value) for name, value in asdict(record).items()}
+    return {name: plain_json(value) for name, value in asdict(record).items()}
 
 
 def summary_json(summary: EventSummary) -> dict[str, Any]:
     """The event's line in a list."""
-    return {name: _plain(value) for name, value in asdict(summary).items()}
+    return {name: plain_json(value) for name, value in asdict(summary).items()}
 
 
 def feed_json(status: FeedStatus, advice: str) -> dict[str, Any]:
     """The columns of `v1_feed`, and what to do about the feed ("" = nothing)."""
     columns = {name: value for name, value in asdict(status).items() if name not in {"has_moved", "twin"}}
-    return {name: _plain(value) for name, value in columns.items()} | {"advice": advice}
+    return {name: plain_json(value) for name, value in columns.items()} | {"advice": advice}
 
 
-def _plain(value: Any) -> Any:
+def plain_json(value: Any) -> Any:
+    """The value with times as RFC 3339 in UTC, tuples as lists."""
     if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
+        return {name: plain_json(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
+        return [plain_json(part) for part in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     return value

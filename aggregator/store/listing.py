@@ -92,8 +92,10 @@ def _newest_of(db: Connection, query: Select[Any], events: set[int]) -> dict[int
     if not events:
         return {}
     fitting = query.where(ENTRY.c.event_id.in_(events)).subquery()
-    grouped = select(fitting.c.event_id, func.max(fitting.c.entry)).group_by(fitting.c.event_id)
-    return {int(event): int(entry) for event, entry in db.execute(grouped).tuples()}
+    grouped = select(fitting.c.event_id, func.max(fitting.c.entry).label("newest")).group_by(
+        fitting.c.event_id
+    )
+    return {int(row.event_id): int(row.newest) for row in db.execute(grouped)}
 
 
 def _events(query: Select[Any], wanted: EventFilter) -> Select[Any]:

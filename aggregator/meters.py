@@ -1,0 +1,75 @@
+"""What is counted while the program runs, and what the database tells when somebody asks: in Prometheus' format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+from aggregator.store import Store
+from aggregator.store.figures import figures
+
+SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
+
+
+class Meters:
+    """Counts of this process since its start. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.polls = Counter(
+            "aggregator_polls", "Polls by how they ended.", ["outcome"], registry=self.registry
+        )
+        self.poll_seconds = Histogram(
+            "aggregator_poll_seconds",
+            "Seconds that a poll took, from its request to its last write.",
+            registry=self.registry,
+            buckets=SECONDS,
+        )
+        self.entries = Counter("aggregator_entries_new", "New entries kept.", registry=self.registry)
+        self.edits = Counter(
+            "aggregator_entries_edited", "Entries that their feeds changed.", registry=self.registry
+        )
+        self.grouped = Counter(
+            "aggregator_entries_grouped", "Entries that were given an event.", registry=self.registry
+        )
+
+    def as_text(self, store: Store, now: datetime) -> bytes:
+        """All figures, those of the database as they are now."""
+        registry = CollectorRegistry()
+        registry.register(_Stored(store, now))
+        return generate_latest(self.registry) + generate_latest(registry)
+
+
+class _Stored(Collector):
+    def __init__(self, store: Store, now: datetime) -> None:
+        self._store = store
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """One gauge for each figure."""
+        with self._store.read() as db:
+            found = figures(db, self._now)
+        feeds = GaugeMetricFamily("aggregator_feeds", "Listed feeds by state.", labels=["state"])
+        for state, count in found.feeds.items():
+            feeds.add_metric([state], count)
+        yield feeds
+        for name, about, value in (
+            ("aggregator_entries", "Entries in the database.", found.entries),
+            ("aggregator_events", "Events in the database, merged ones included.", found.events),
+            ("aggregator_pending_entries", "Entries that wait to be grouped.", found.pending),
+            ("aggregator_due_feeds", "Feeds whose time has come and that were not asked yet.", found.due),
+            ("aggregator_change_cursor", "Cursor of the newest change.", found.cursor),
+            ("aggregator_index_rows", "Entries that can be compared, those with a signature.", found.signed),
+            (
+                "aggregator_event_lag_seconds",
+                "Median seconds from the publication of an entry to its event, over the newest events.",
+                found.lag,
+            ),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(name, about, value=value)

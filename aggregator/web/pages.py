@@ -1,0 +1,343 @@
+"""The pages: newest events, one event, search, feeds; and the same lists as feeds for feed readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy.engine import Connection
+from starlette.responses import RedirectResponse, Response
+
+from aggregator.opml import write_opml
+from aggregator.pipeline.explaining import reasons
+from aggregator.publish import FeedHead, atom, feed_advice, json_feed, silence
+from aggregator.store.events import teasers_of
+from aggregator.store.feeds import feed_statuses
+from aggregator.store.listing import (
+    changes_of,
+    choices,
+    entries_by_day,
+    first_seen_of,
+    latest_cursor,
+    list_events,
+)
+from aggregator.store.reads import event_now, event_record
+from aggregator.types import (
+    Change,
+    ChangeKind,
+    EventEntry,
+    EventFilter,
+    EventId,
+    Feed,
+    FeedHealth,
+    FeedList,
+    FeedStatus,
+    Relation,
+)
+from aggregator.web.answers import Answers, Made
+from aggregator.web.cursors import CursorError, read_place, write_place
+from aggregator.web.problems import problem
+from aggregator.web.templates import render
+
+HTML = "text/html; charset=utf-8"
+PAGE = 30
+MEMBERS_SHOWN = 100
+CHANGES_SHOWN = 20
+CHART_DAYS = 14
+CHART_HEIGHT = 18
+RHYTHM_DAYS = 90
+
+RELATIONS = {
+    Relation.CANONICAL: "the record",
+    Relation.COPY: "a copy",
+    Relation.UPDATE: "an update by the same outlet",
+    Relation.SAME_EVENT: "the same event in other words",
+}
+
+router = APIRouter(include_in_schema=False)
+
+Words = Annotated[str, Query(max_length=200)]
+Name = Annotated[str, Query(max_length=200)]
+Day = Annotated[str, Query(max_length=10)]
+Cursor = Annotated[str, Query(max_length=100)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    entry: EventEntry
+    seen: datetime
+    relation: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    at: datetime
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Health:
+    status: FeedStatus
+    words: str
+    alarm: bool
+    counts: list[int]
+    bars: list[int]
+
+
+@router.get("/")
+def river(
+    request: Request, category: Name = "", lang: Name = "", day: Day = "", after: Cursor = ""
+) -> Response:
+    """The newest events."""
+    return _list(request, EventFilter(category=category, lang=lang), day, after)
+
+
+@router.get("/search")
+def search(  # noqa: PLR0913 (each argument is a parameter of the request)
+    request: Request,
+    *,
+    q: Words = "",
+    category: Name = "",
+    lang: Name = "",
+    day: Day = "",
+    after: Cursor = "",
+) -> Response:
+    """The events with these words."""
+    return _list(request, EventFilter(words=q, category=category, lang=lang), day, after)
+
+
+def _list(request: Request, wanted: EventFilter, day: str, after: str) -> Response:
+    try:
+        chosen = date.fromisoformat(day) if day else None
+        place = read_place(after)
+    except (ValueError, CursorError):
+        return problem(
+            request, HTTPStatus.BAD_REQUEST, "This address is none of ours: start from the first page."
+        )
+    if chosen is not None:
+        start = datetime(chosen.year, chosen.month, chosen.day, tzinfo=UTC)
+        wanted = EventFilter(wanted.words, "", wanted.category, wanted.lang, start, start + timedelta(days=1))
+
+    def make(db: Connection, now: datetime) -> Made:
+        page = list_events(db, wanted, PAGE, place)
+        categories, languages = choices(db)
+        filters = {"q": wanted.words, "category": wanted.category, "lang": wanted.lang}
+        given = {name: value for name, value in filters.items() if value}
+        pages = _pages(request.url.path, given, chosen, now)
+        if page.next is not None:
+            older = given | ({"day": day} if day else {}) | {"after": write_place(page.next)}
+            pages.insert(0, ("Older", f"{request.url.path}?{urlencode(older)}"))
+        body = render(
+            "events.html",
+            title=_title(wanted, chosen),
+            path=request.url.path,
+            query=f"?{urlencode(given)}" if given else "",
+            words=wanted.words,
+            day=day,
+            lang=wanted.lang,
+            category=wanted.category,
+            languages=languages,
+            categories=categories,
+            events=page.events,
+            teasers=teasers_of(db, [event.id for event in page.events]),
+            cursor=latest_cursor(db),
+            live=not (day or after),
+            now=now,
+            pages=pages,
+            nothing=_nothing(wanted),
+        )
+        return Made(body.encode(), HTML)
+
+    return _answers(request).of_events(request, make, ages=True)
+
+
+def _title(wanted: EventFilter, day: date | None) -> str:
+    title = f"Events with “{wanted.words}”" if wanted.words else "Newest events"
+    if wanted.category:
+        title += f" in {wanted.category}"
+    return title + (f" of {day.strftime('%-d %B %Y')}" if day else "")
+
+
+def _nothing(wanted: EventFilter) -> str:
+    if wanted.words or wanted.category or wanted.lang or wanted.since:
+        return "No event fits: take a filter away, or look for fewer words."
+    return "No events yet: they come with the first polls, within a minute or two."
+
+
+def _pages(path: str, given: dict[str, str], day: date | None, now: datetime) -> list[tuple[str, str]]:
+    """The day before, the day after, and the newest."""
+    today = now.astimezone(UTC).date()
+    shown = day or today
+    days = [("The day before", shown - timedelta(days=1))] if shown > date(1990, 1, 1) else []
+    if day is not None and day < today:
+        days.append(("The day after", shown + timedelta(days=1)))
+    pages = [(name, f"{path}?{urlencode(given | {'day': one.isoformat()})}") for name, one in days]
+    return pages + ([("Newest", f"{path}?{urlencode(given)}" if given else path)] if day else [])
+
+
+@router.get("/events/{number}")
+def event(request: Request, number: int) -> Response:
+    """One event."""
+    store = request.app.state.store
+    with store.read() as db:
+        now = event_now(db, EventId(number)) if 0 < number < 1 << 63 else None
+    if now is None:
+        return problem(request, HTTPStatus.NOT_FOUND, f"There is no event {number}.")
+    if now != number:
+        return RedirectResponse(f"/events/{now}", HTTPStatus.PERMANENT_REDIRECT)
+    return _answers(request).of_events(request, lambda db, _now: _event_page(db, EventId(number)))
+
+
+def _event_page(db: Connection, number: EventId) -> Made:
+    record = event_record(db, number)
+    if record is None:
+        raise LookupError(number)
+    shown = record.entries[:MEMBERS_SHOWN]
+    seen = first_seen_of(db, [entry.entry_id for entry in shown])
+    why = reasons(db, [entry.entry_id for entry in shown])
+    members = [
+        _Member(
+            entry,
+            seen[entry.entry_id],
+            RELATIONS[entry.relation],
+            _sentence(why.get(entry.entry_id, "it waits to be grouped")),
+        )
+        for entry in sorted(shown, key=lambda entry: (seen[entry.entry_id], entry.entry_id))
+    ]
+    history = [_told(change, number) for change in changes_of(db, number, CHANGES_SHOWN)]
+    left_out = len(record.entries) - len(shown)
+    page = render("event.html", record=record, members=members, history=history, left_out=left_out)
+    return Made(page.encode(), HTML)
+
+
+def _sentence(reason: str) -> str:
+    return reason[:1].upper() + reason[1:] + "."
+
+
+def _told(change: Change, event: EventId) -> _Told:
+    other = change.other_event_id
+    words = {
+        ChangeKind.CREATED: "it began",
+        ChangeKind.UPDATED: "it grew or changed",
+        ChangeKind.MERGED: f"event {change.event_id} became part of it"
+        if other == event
+        else f"it became part of event {other}",
+        ChangeKind.SPLIT: f"it was parted from event {change.event_id}"
+        if other == event
+        else f"event {other} was parted from it",
+    }
+    return _Told(change.at, words[change.kind])
+
+
+@router.get("/feeds")
+def feeds(request: Request) -> Response:
+    """The feeds and their health."""
+    return _answers(request).of_now(request, _feeds_page)
+
+
+def _feeds_page(db: Connection, now: datetime) -> Made:
+    today = int(now.timestamp() // 86_400)
+    activity = entries_by_day(db, today - RHYTHM_DAYS)
+    found = [_health(status, activity.get(status.url, {}), today) for status in feed_statuses(db)]
+    found.sort(key=lambda one: (not one.alarm, one.status.title.casefold()))
+    states = [
+        (state, count)
+        for state in FeedHealth
+        if (count := sum(one.status.state == state for one in found)) and state != FeedHealth.OK
+    ]
+    page = render(
+        "feeds.html",
+        feeds=found,
+        states=states,
+        alarms=sum(one.alarm for one in found),
+        days=CHART_DAYS,
+        now=now,
+    )
+    return Made(page.encode(), HTML)
+
+
+def _health(status: FeedStatus, by_day: Mapping[int, int], today: int) -> _Health:
+    quiet = silence(by_day, today)
+    advice = feed_advice(status)
+    words = advice or status.problem
+    if quiet:
+        words = f"{words} Quiet for {quiet} days, far longer than ever before.".strip()
+    counts = [by_day.get(day, 0) for day in range(today - CHART_DAYS + 1, today + 1)]
+    most = max(1, *counts)
+    bars = [max(1, round(CHART_HEIGHT * count / most)) if count else 0 for count in counts]
+    return _Health(status, words, bool(advice or quiet), counts, bars)
+
+
+@router.get("/feed.atom")
+def atom_feed(request: Request, q: Words = "", category: Name = "", lang: Name = "") -> Response:
+    """The newest events, or those that fit, as Atom."""
+    wanted = EventFilter(words=q, category=category, lang=lang)
+    return _syndicated(request, wanted, lambda *given: Made(atom(*given), "application/atom+xml"))
+
+
+@router.get("/feed.json")
+def json_feed_of(request: Request, q: Words = "", category: Name = "", lang: Name = "") -> Response:
+    """The newest events, or those that fit, as JSON Feed."""
+    wanted = EventFilter(words=q, category=category, lang=lang)
+    return _syndicated(request, wanted, lambda *given: Made(json_feed(*given), "application/feed+json"))
+
+
+def _syndicated(request: Request, wanted: EventFilter, write: Callable[..., Made]) -> Response:
+    site = str(request.base_url)
+    query = urlencode(
+        [
+            (name, value)
+            for name, value in (("q", wanted.words), ("category", wanted.category), ("lang", wanted.lang))
+            if value
+        ]
+    )
+    suffix = f"?{query}" if query else ""
+    home = f"{site}{'search' if wanted.words else ''}{suffix}"
+
+    def make(db: Connection, _now: datetime) -> Made:
+        found = list_events(db, wanted, PAGE).events
+        updated = max((one.last_seen_at for one in found), default=datetime.fromtimestamp(0, UTC))
+        head = FeedHead(
+            _title(wanted, None), site, home, f"{site}{request.url.path.lstrip('/')}{suffix}", updated
+        )
+        return write(head, found, teasers_of(db, [one.id for one in found]))
+
+    return _answers(request).of_events(request, make)
+
+
+@router.get("/opml")
+def opml(request: Request) -> Response:
+    """The list of feeds as OPML, credentials left out."""
+
+    def make(db: Connection, _now: datetime) -> Made:
+        listed = tuple(Feed(status.url, status.title, status.category, "") for status in feed_statuses(db))
+        return Made(write_opml(FeedList("News events", listed, ())), "text/x-opml; charset=utf-8")
+
+    return _answers(request).of_now(request, make)
+
+
+@router.get("/docs")
+def docs(request: Request) -> Response:
+    """What the API has, for people."""
+    document = request.app.openapi()
+    operations = [
+        {
+            "path": path,
+            "summary": methods["get"]["description"],
+            "parameters": methods["get"].get("parameters", []),
+        }
+        for path, methods in document["paths"].items()
+    ]
+    page = render("docs.html", about=document["info"]["description"], operations=operations)
+    return _answers(request).of_now(request, lambda _db, _now: Made(page.encode(), HTML))
+
+
+def _answers(request: Request) -> Answers:
+    found: Answers = request.app.state.answers
+    return found
