@@ -78,7 +78,7 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
             logging.ERROR
         )  # it warns whenever a run is longer than its tick
         if roles.web:
-            _start_page(stack, store, settings, meters)
+            _start_page(stack, store, settings, meters, alone=not (roles.poll or roles.cluster))
         scheduler.start()
         log.info("running; stop with Ctrl-C or SIGTERM")
         ready()
@@ -93,12 +93,16 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         os._exit(0)
 
 
-def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Meters) -> None:
-    from aggregator.web import WebError, WebServer  # noqa: PLC0415 (half a second, and not with --no-web)
+def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Meters, *, alone: bool) -> None:
+    """Serves the page; if its address is taken, all else goes on without it, unless there is nothing else."""
+    from aggregator.web import AddressError, WebError, WebServer  # noqa: PLC0415 (half a second)
 
     try:
         server = stack.enter_context(WebServer(store, settings, meters))
     except WebError as error:
+        if isinstance(error, AddressError) and not alone:
+            log.error("%s. Polling and grouping go on without it.", error)  # noqa: TRY400 (no bug of ours)
+            return
         raise DaemonError(str(error)) from None
     log.info("the events are at %s", server.url)
 

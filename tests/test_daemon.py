@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -98,6 +99,28 @@ def _listed(folder: Path) -> int:
     if query(database, "SELECT count(*) FROM sqlite_master WHERE name = 'v1_feed'") == [(0,)]:
         return 0
     return int(query(database, "SELECT count(*) FROM v1_feed WHERE state <> 'paused'")[0][0])
+
+
+def test_a_page_without_a_place_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        with _daemon(tmp_path, "serve", "--port", str(port)) as daemon:
+            assert daemon.stderr
+            lines = []
+            for line in daemon.stderr:
+                lines.append(line)
+                if "running" in line:
+                    break
+        assert any("go on without it" in line and f"PORT={port}" in line for line in lines)
+        done = run(tmp_path, "serve", "--no-poll", "--no-cluster", "--port", port, status=1)
+    assert "choose another with --host or --port" in done.stderr
+
+
+def test_a_page_for_everybody_must_be_meant(tmp_path: Path) -> None:
+    (tmp_path / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
+    done = run(tmp_path, "serve", "--host", "0.0.0.0", status=1)
+    assert "set TOKEN to a secret" in done.stderr
 
 
 def test_a_second_daemon_on_one_database_says_so_and_ends(tmp_path: Path) -> None:

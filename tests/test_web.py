@@ -257,6 +257,19 @@ def test_changes_can_be_waited_for(tmp_path: Path) -> None:
     store.close()
 
 
+def test_answers_begin_in_time_but_for_those_that_wait(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = client.get("/api/v1/changes?limit=1000").json()["next"]
+    monkeypatch.setattr("aggregator.web.guard.ANSWER_SECONDS", 0.0)
+    assert client.get(f"/api/v1/changes?after={last}&wait=0.3").json() == {"changes": [], "next": last}
+    late = client.get("/api/v1/feeds")
+    assert (late.status_code, late.json()["detail"]) == (
+        503,
+        "The database did not answer in time: ask again.",
+    )
+
+
 def test_figures_can_be_read_by_prometheus(client: httpx.Client) -> None:
     families = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
     assert {

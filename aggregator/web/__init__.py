@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from aggregator.web.server import WebError, WebServer
+from aggregator.web.server import AddressError, WebError, WebServer
 
-__all__ = ["WebError", "WebServer"]
+__all__ = ["AddressError", "WebError", "WebServer"]

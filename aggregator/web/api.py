@@ -28,6 +28,7 @@ from aggregator.web.problems import problem
 
 JSON = "application/json"
 MOST = 200
+CHANGES = "/api/v1/changes"
 LONGEST_WAIT = 30.0
 LOOK_SECONDS = 0.5
 """How long a request may wait for changes, and how often the database is looked at meanwhile."""

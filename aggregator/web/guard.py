@@ -17,6 +17,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aggregator.config import Settings
+from aggregator.web.api import CHANGES, LONGEST_WAIT
 from aggregator.web.problems import problem
 
 LONGEST_TARGET = 4000
@@ -24,7 +25,7 @@ LONGEST_BODY = 10_000
 """Characters of a path with its query, and bytes of a body: nothing here takes more."""
 
 ANSWER_SECONDS = 15.0
-"""How long an answer may take to begin; changes that are waited for come with a first line at once."""
+"""How long an answer may take to begin, beside the time for which it was asked to wait."""
 
 BURST, PER_SECOND = 100.0, 20.0
 """Requests that a client from elsewhere may make at once, and then each second. This machine's own are free."""
@@ -81,7 +82,8 @@ class Guard:
         # What a GET would be answered with, without its body (RFC 9110 section 9.3.2).
         answer = asyncio.ensure_future(self._app({**scope, "method": "GET"}, receive, noted))
         start = asyncio.ensure_future(began.wait())
-        await asyncio.wait({answer, start}, timeout=ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        patience = ANSWER_SECONDS + (LONGEST_WAIT if request.url.path == CHANGES else 0)
+        await asyncio.wait({answer, start}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         start.cancel()
         if began.is_set() or answer.done():
             await answer

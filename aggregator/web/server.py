@@ -29,8 +29,12 @@ class WebError(Exception):
     """The page can't be served; the text says why and what to do."""
 
 
+class AddressError(WebError):
+    """The address can't be had: it is in use, or none of this machine."""
+
+
 class WebServer:
-    """Serves until `stop`. Raises WebError if the settings forbid it, or the address can't be had."""
+    """Serves until `stop`. Raises WebError if the settings forbid it, AddressError if the address can't be had."""
 
     def __init__(self, store: Store, settings: Settings, meters: Meters) -> None:
         if not (is_loopback(settings.host) or settings.token or settings.public):
@@ -102,7 +106,7 @@ def _bound(host: str, port: int) -> socket.socket:
             found.close()
             raise
     except OSError as error:
-        raise WebError(
+        raise AddressError(
             f"HOST={host}, PORT={port}: the page can't be served there ({error.strerror or error}): choose another "
             "with --host or --port, stop what uses it, or leave the page out with --no-web"
         ) from None
