@@ -51,7 +51,7 @@ HOMES = {
     "datasketch": {"cluster"},
     "wordfreq": {"cluster"},
     "numpy": {"cluster", "pipeline", "store"},
-    "snowballstemmer": {"cluster"},
+    "Stemmer": {"cluster"},
     "httpx": {"fetch"},
     "httpcore": {"fetch"},
     "tldextract": {"fetch"},

@@ -23,8 +23,8 @@ BANDS = PERMUTATIONS // BAND_ROWS
 """32 bands of 4 rows: two entries of Jaccard similarity s share a band with probability 1 - (1 - s^4)^32
 (Leskovec, Rajaraman, Ullman: Mining of Massive Datasets, 3.4.2): .87 at .5, .99 at .6."""
 
-SETS_AT_ONCE = 50
-"""Entries whose MinHash values are computed at once: 4 MB of intermediate values."""
+SETS_AT_ONCE = 8
+"""Entries whose MinHash values are computed at once: .8 MB of intermediate values stay in a core's cache."""
 
 TITLE_TOKENS = 40
 LEAD_TOKENS = 60
@@ -38,6 +38,9 @@ MOST_IN_LEAD = 7
 LEAD_SHIFT = 3
 """A term's mark: bits 0 and 1 how often it stands in the title, bit 2 whether in the address, bits 3 to 5 how
 often in the lead, bit 6 (NUMBER_MARK) whether it is a number."""
+
+_TITLE_BITS = tuple(min(count, MOST_IN_TITLE) for count in range(TITLE_TOKENS + 1))
+_LEAD_BITS = tuple(min(count, MOST_IN_LEAD) << LEAD_SHIFT for count in range(LEAD_TOKENS + 1))
 
 ADDRESS_WORD = regex.compile(r"(?<![\p{L}\p{Nd}])\p{L}[\p{L}\p{M}]{1,23}(?![\p{L}\p{M}\p{Nd}])")
 """Words of an address: runs of letters; "a1b2c3" is a number of the outlet's."""
@@ -159,9 +162,9 @@ def _terms(
     found = [
         (
             term,
-            min(in_title[term], MOST_IN_TITLE)
+            _TITLE_BITS[in_title.get(term, 0)]
             | (ADDRESS_MARK if term in in_address else 0)
-            | min(in_lead[term], MOST_IN_LEAD) << LEAD_SHIFT
+            | _LEAD_BITS[in_lead.get(term, 0)]
             | token.mark & NUMBER_MARK,
             token.mark & RARITY_MASK,
         )
@@ -226,7 +229,9 @@ def minhashes(sets: Sequence[NDArray[np.uint32]]) -> Iterator[NDArray[np.uint32]
         if filled:
             mixed = _mix32(np.concatenate([part[place] for place in filled]))
             starts = np.cumsum([0, *(len(part[place]) for place in filled)])[:-1]
-            found[filled] = np.minimum.reduceat(mixed[:, None] * a + b, starts, axis=0)
+            values = mixed[:, None] * a
+            values += b
+            found[filled] = np.minimum.reduceat(values, starts, axis=0)
         yield from found
 
 

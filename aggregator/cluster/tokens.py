@@ -15,7 +15,7 @@ import xxhash
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from snowballstemmer import SnowballStemmer
+    from Stemmer import Stemmer
 
 DENSE = r"[[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]--\p{Nd}]"
 WORD = regex.compile(
@@ -141,11 +141,11 @@ def _is_western(text: str) -> bool:
 def _western(text: str, lang: str, most: int) -> list[Token]:
     found: list[Token] = []
     for length in (most * USUAL_WORD, len(text)):
-        found = []
-        for number, word in WESTERN_WORD.findall(text[:length]):
-            token = _token(number or word, lang, bool(number))
-            if token is not None:
-                found.append(token)
+        found = [
+            token
+            for number, word in WESTERN_WORD.findall(text[:length])
+            if (token := _token(number or word, lang, bool(number))) is not None
+        ]
         # The last word may have been cut.
         if length >= len(text) or len(found) > most:
             break
@@ -181,15 +181,16 @@ class _Stemmers(local):
     """Each thread's own: a stemmer keeps the word at hand in itself."""
 
     def __init__(self) -> None:
-        self._known: dict[str, SnowballStemmer | None] = {}
+        self._known: dict[str, Stemmer | None] = {}
 
-    def of(self, lang: str) -> SnowballStemmer | None:
+    def of(self, lang: str) -> Stemmer | None:
         """The stemmer of a language, None if there is none."""
         if lang not in self._known:
-            import snowballstemmer  # noqa: PLC0415 (only where something is signed)
+            from Stemmer import Stemmer  # noqa: PLC0415 (only where something is signed)
 
             name = STEMMERS.get(lang)
-            self._known[lang] = None if name is None else snowballstemmer.stemmer(name)
+            # Its own memory of words stays off: `_token` remembers them.
+            self._known[lang] = None if name is None else Stemmer(name, 0)
         return self._known[lang]
 
 
