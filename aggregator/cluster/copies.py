@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 from aggregator.cluster.prepared import COMMON, Prepared
@@ -11,7 +10,7 @@ TOKEN_BYTES = 4
 """Bytes of a token's number in a signature."""
 
 FEWEST_SHARED = 3
-"""Different words that copies share at the least: below, nothing else needs to be looked at."""
+"""Different words that copies share at the least."""
 
 COPY_CONTAINMENT = 0.8
 COPY_TOKENS = 24
@@ -42,14 +41,11 @@ outlet one is enough: a template filled in anew keeps all its other words."""
 
 def copy_reason(a: Prepared, b: Prepared) -> str:
     """Why the two are the same text (or one the cut start of the other), "" if they are not."""
-    return _copy_reason(a, b, a.words.keys() & b.words.keys())
-
-
-def _copy_reason(a: Prepared, b: Prepared, words: AbstractSet[int]) -> str:
-    if len(words) < FEWEST_SHARED or _titles_conflict(a, b):
+    if _titles_conflict(a, b):
         return ""
     shared = _containment(a.lead_pairs, b.lead_pairs)
-    return _text_copied(a, b, shared) or _title_copied(a, b, shared)
+    reason = _text_copied(a, b, shared) or _title_copied(a, b, shared)
+    return reason if reason and len(a.words & b.words) >= FEWEST_SHARED else ""
 
 
 def _text_copied(a: Prepared, b: Prepared, shared: float) -> str:

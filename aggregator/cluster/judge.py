@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -154,6 +154,17 @@ def weigh(window: Window, network: Network, rows: Rows) -> Pairs:
         a, others = window.meet(part)
         found.append(weigh_met(window, network, part, _met(a, others, window.share(part, a, others))))
     return _joined(found) if found else _none()
+
+
+def weigh_surveyed(window: Window, network: Network, rows: Rows, met: Sequence[Met]) -> Pairs:
+    """As `weigh`, with the candidates that a survey found of each AT_ONCE rows."""
+    starts = range(0, len(rows), AT_ONCE)
+    return _joined(
+        [
+            weigh_met(window, network, rows[start : start + AT_ONCE], found)
+            for start, found in zip(starts, met, strict=True)
+        ]
+    )
 
 
 def weigh_met(window: Window, network: Network, rows: Rows, met: Met) -> Pairs:

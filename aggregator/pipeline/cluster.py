@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from aggregator.cluster.assign import NEAR_LINK, SAME_EVENT, Bonds, Group, partition
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
-from aggregator.cluster.judge import AT_ONCE, Met, Pairs, place, survey, weigh_met
+from aggregator.cluster.judge import AT_ONCE, Met, Pairs, place, survey, weigh_surveyed
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.prepared import Prepared, prepare
 from aggregator.cluster.rows import Rows
@@ -64,11 +64,14 @@ TAKEN = 1_000
 """So many pending entries are weighed together with what they make outgrow its decision, instead of settled in
 batches first; at most so many at once, read in parts."""
 
+WRITTEN = 4
+"""Parts of AT_ONCE entries weighed anew that one transaction writes: some .2 s."""
+
 KEPT_COMPARED = 8
 """Candidates that are kept with a decision."""
 
-MOST_PREPARED = 2_000
-"""Prepared entries kept between batches, about 9.5 kB each."""
+MOST_PREPARED = 5_000
+"""Prepared entries kept between batches, about 4 kB each."""
 
 MOST_ROWS = 1_500_000
 """Rows in memory beyond which the window is built anew from the store."""
@@ -310,12 +313,13 @@ class Clusterer:
         met = yield from _stepwise(survey(self._window, rows))
         weighed: set[EntryId] = set()
         carried: dict[EntryId, list[Link]] = defaultdict(list)
-        for start, candidates in zip(range(0, len(rows), AT_ONCE), met, strict=True):
+        for start in range(0, len(rows), WRITTEN * AT_ONCE):
             self._forget_prepared()
-            part = rows[start : start + AT_ONCE]
+            part = rows[start : start + WRITTEN * AT_ONCE]
+            first = start // AT_ONCE
             numbers = {EntryId(number) for number in self._window.entries.number[part].tolist()}
             new = {number: waiting[number] for number in numbers if number in waiting}
-            pairs = weigh_met(self._window, self._network, part, candidates)
+            pairs = weigh_surveyed(self._window, self._network, part, met[first : first + WRITTEN])
             with self._store.write() as db:
                 # One that was edited since it was read waits on.
                 edited = new.keys() - stored.still_waiting(db, new)

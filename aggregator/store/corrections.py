@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, insert, or_, select
 from sqlalchemy.engine import Connection
 
+from aggregator.store.dialect import among
 from aggregator.store.entries import chunks
 from aggregator.store.tables import CORRECTION
 from aggregator.types import Correction, CorrectionKind, EntryId
@@ -25,12 +26,12 @@ def corrections_of(db: Connection, entries: Iterable[EntryId]) -> list[Correctio
     numbers: set[int] = set()
     for part in chunks(entries):
         query: Select[tuple[int]] = select(CORRECTION.c.id)
-        touching = or_(CORRECTION.c.a.in_(part), CORRECTION.c.b.in_(part))
+        touching = or_(among(CORRECTION.c.a, part), among(CORRECTION.c.b, part))
         numbers.update(row.id for row in db.execute(query.where(touching)).all())
     found = [
         row
         for part in chunks(numbers)
-        for row in db.execute(select(CORRECTION).where(CORRECTION.c.id.in_(part))).all()
+        for row in db.execute(select(CORRECTION).where(among(CORRECTION.c.id, part))).all()
     ]
     return [_correction(row) for row in sorted(found, key=lambda row: row.id)]
 
@@ -65,6 +66,6 @@ def unpin(db: Connection, entries: Iterable[EntryId]) -> int:
     """Forgets the pins of these entries; how many there were."""
     count = 0
     for part in chunks(entries):
-        pins = (CORRECTION.c.a.in_(part), CORRECTION.c.kind == CorrectionKind.PIN)
+        pins = (among(CORRECTION.c.a, part), CORRECTION.c.kind == CorrectionKind.PIN)
         count += db.execute(delete(CORRECTION).where(*pins)).rowcount
     return count

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
+from aggregator.store.dialect import among
 from aggregator.store.entries import chunks, signature_values
 from aggregator.store.tables import DECISION, ENTRY, SIGNATURE
 from aggregator.types import Compared, Decision, Entry, EntryId, Rule, Signature
@@ -40,7 +41,7 @@ class Basis(NamedTuple):
 def write_weighed(db: Connection, weighed: Sequence[Weighed], basis: Basis, *, regroup: bool) -> None:
     """The decision on each of these entries is made anew, and says for now that it stands alone."""
     for part in chunks(one.entry for one in weighed):
-        db.execute(delete(DECISION).where(DECISION.c.entry_id.in_(part)))
+        db.execute(delete(DECISION).where(among(DECISION.c.entry_id, part)))
     rows = [
         {
             "entry_id": one.entry,
@@ -127,7 +128,7 @@ def write_rules(db: Connection, rules: Mapping[EntryId, tuple[Rule, float, int]]
 def correct_rules(db: Connection, entries: Iterable[EntryId], size: int) -> None:
     """People decided where these entries stand: in an event of so many."""
     for part in chunks(entries):
-        change = update(DECISION).where(DECISION.c.entry_id.in_(part))
+        change = update(DECISION).where(among(DECISION.c.entry_id, part))
         db.execute(change.values(rule=Rule.CORRECTED, size=size))
 
 
@@ -140,13 +141,13 @@ def to_regroup(db: Connection, limit: int) -> list[EntryId]:
 def regrouped(db: Connection, entries: Iterable[EntryId]) -> None:
     """The events of these entries have been looked at again."""
     for part in chunks(entries):
-        db.execute(update(DECISION).where(DECISION.c.entry_id.in_(part)).values(regroup=False))
+        db.execute(update(DECISION).where(among(DECISION.c.entry_id, part)).values(regroup=False))
 
 
 def ask_to_regroup(db: Connection, entries: Iterable[EntryId]) -> None:
     """The events of these entries are to be looked at again."""
     for part in chunks(entries):
-        db.execute(update(DECISION).where(DECISION.c.entry_id.in_(part)).values(regroup=True))
+        db.execute(update(DECISION).where(among(DECISION.c.entry_id, part)).values(regroup=True))
 
 
 # ---- signatures ----------------------------------------------------------------------------------
@@ -191,8 +192,8 @@ def write_signatures(db: Connection, signed: Collection[tuple[EntryId, Entry, Si
     """The signatures of these entries become the given ones; the entries wait for the clusterer again."""
     numbers = [number for number, _, _ in signed]
     for part in chunks(numbers):
-        db.execute(delete(SIGNATURE).where(SIGNATURE.c.entry_id.in_(part)))
-        db.execute(update(ENTRY).where(ENTRY.c.id.in_(part)).values(pending=True))
+        db.execute(delete(SIGNATURE).where(among(SIGNATURE.c.entry_id, part)))
+        db.execute(update(ENTRY).where(among(ENTRY.c.id, part)).values(pending=True))
     if signed:
         db.execute(insert(SIGNATURE), [signature_values(*one) for one in signed])
 

@@ -12,6 +12,7 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
+from aggregator.store.dialect import among
 from aggregator.store.entries import chunks
 from aggregator.store.tables import (
     CHANGE,
@@ -107,7 +108,7 @@ def still_waiting(db: Connection, read: Mapping[EntryId, str]) -> set[EntryId]:
     return {
         EntryId(row.id)
         for part in chunks(read)
-        for row in db.execute(query.where(ENTRY.c.id.in_(part))).all()
+        for row in db.execute(query.where(among(ENTRY.c.id, part))).all()
         if row.content_hash == read[row.id]
     }
 
@@ -117,7 +118,7 @@ def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
     return [
         _signed(row)
         for part in chunks(entries)
-        for row in db.execute(_signed_query().where(SIGNATURE.c.entry_id.in_(part))).all()
+        for row in db.execute(_signed_query().where(among(SIGNATURE.c.entry_id, part))).all()
     ]
 
 
@@ -154,7 +155,7 @@ def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> 
     found: set[Link] = set()
     for part in chunks(entries):
         for end in (LINK.c.a, LINK.c.b):
-            query = select(*columns).where(end.in_(part))
+            query = select(*columns).where(among(end, part))
             found.update(
                 map(Link._make, db.execute(query.where(LINK.c.score >= least) if least else query).all())
             )
@@ -167,7 +168,7 @@ def events_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, Event
         EntryId(row.id): EventId(row.event_id)
         for part in chunks(entries)
         for row in db.execute(
-            select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.id.in_(part), ENTRY.c.event_id.is_not(None))
+            select(ENTRY.c.id, ENTRY.c.event_id).where(among(ENTRY.c.id, part), ENTRY.c.event_id.is_not(None))
         ).all()
     }
 
@@ -177,7 +178,7 @@ def entries_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, Event
     return {
         EntryId(row.id): EventId(row.event_id)
         for part in chunks(events)
-        for row in db.execute(select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.in_(part))).all()
+        for row in db.execute(select(ENTRY.c.id, ENTRY.c.event_id).where(among(ENTRY.c.event_id, part))).all()
     }
 
 
@@ -187,14 +188,14 @@ def copies_of(db: Connection, entries: Iterable[EntryId]) -> set[tuple[EntryId, 
         (EntryId(row.a), EntryId(row.b))
         for part in chunks(entries)
         for end in (LINK.c.a, LINK.c.b)
-        for row in db.execute(select(LINK.c.a, LINK.c.b).where(end.in_(part), LINK.c.is_copy)).all()
+        for row in db.execute(select(LINK.c.a, LINK.c.b).where(among(end, part), LINK.c.is_copy)).all()
     }
 
 
 def replace_links(db: Connection, entries: Collection[EntryId], links: Iterable[Link]) -> None:
     """The stored pairs of `entries` become `links`."""
     for part in chunks(entries):
-        db.execute(delete(LINK).where(or_(LINK.c.a.in_(part), LINK.c.b.in_(part))))
+        db.execute(delete(LINK).where(or_(among(LINK.c.a, part), among(LINK.c.b, part))))
     rows = [{"a": link.a, "b": link.b, "score": link.score, "is_copy": link.is_copy} for link in links]
     if rows:
         db.execute(insert(LINK), rows)
@@ -219,7 +220,7 @@ def move_entries(db: Connection, moves: Mapping[EntryId, EventId]) -> None:
 def settle(db: Connection, entries: Iterable[EntryId]) -> None:
     """The clusterer has seen these entries."""
     for part in chunks(entries):
-        db.execute(update(ENTRY).where(ENTRY.c.id.in_(part)).values(pending=False))
+        db.execute(update(ENTRY).where(among(ENTRY.c.id, part)).values(pending=False))
 
 
 def merge_events(db: Connection, merged: Mapping[EventId, EventId]) -> None:
@@ -235,7 +236,7 @@ def merge_events(db: Connection, merged: Mapping[EventId, EventId]) -> None:
 def ask_to_relate(db: Connection, events: Iterable[EventId]) -> None:
     """The related teasers of these events are to be made anew."""
     for part in chunks(events):
-        db.execute(update(EVENT).where(EVENT.c.id.in_(part), ~EVENT.c.relate).values(relate=True))
+        db.execute(update(EVENT).where(among(EVENT.c.id, part), ~EVENT.c.relate).values(relate=True))
 
 
 def to_relate(db: Connection, limit: int) -> list[EventId]:
@@ -247,7 +248,7 @@ def to_relate(db: Connection, limit: int) -> list[EventId]:
 def related(db: Connection, events: Iterable[EventId]) -> None:
     """The related teasers of these events have been made anew."""
     for part in chunks(events):
-        db.execute(update(EVENT).where(EVENT.c.id.in_(part)).values(relate=False))
+        db.execute(update(EVENT).where(among(EVENT.c.id, part)).values(relate=False))
 
 
 def add_changes(
@@ -289,7 +290,9 @@ def stored_events(db: Connection, events: Iterable[EventId]) -> dict[EventId, St
             source_count=row.source_count,
         )
         for part in chunks(events)
-        for row in db.execute(select(EVENT).where(EVENT.c.id.in_(part), EVENT.c.merged_into.is_(None))).all()
+        for row in db.execute(
+            select(EVENT).where(among(EVENT.c.id, part), EVENT.c.merged_into.is_(None))
+        ).all()
     }
 
 
@@ -321,7 +324,7 @@ def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
     found: dict[EventId, list[Member]] = {}
     for part in chunks(events):
         query = _member_query()
-        for row in db.execute(query.where(ENTRY.c.event_id.in_(part))).all():
+        for row in db.execute(query.where(among(ENTRY.c.event_id, part))).all():
             found.setdefault(EventId(row.event_id), []).append(_member(row))
     return found
 
@@ -332,7 +335,7 @@ def members(db: Connection, entries: Iterable[EntryId]) -> list[Member]:
     return [
         _member(row)
         for part in chunks(entries)
-        for row in db.execute(query.where(ENTRY.c.id.in_(part))).all()
+        for row in db.execute(query.where(among(ENTRY.c.id, part))).all()
     ]
 
 
@@ -360,7 +363,7 @@ def versions_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, lis
     found: dict[EntryId, list[tuple[EntryId, str, str]]] = {}
     for part in chunks(entries):
         for row in db.execute(
-            select(VERSION).where(VERSION.c.entry_id.in_(part)).order_by(VERSION.c.id)
+            select(VERSION).where(among(VERSION.c.entry_id, part)).order_by(VERSION.c.id)
         ).all():
             found.setdefault(EntryId(row.entry_id), []).append((EntryId(row.entry_id), row.title, row.text))
     return found
@@ -371,7 +374,9 @@ def listed_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, list[
     found: dict[EntryId, list[ListedItem]] = {}
     for part in chunks(entries):
         query = (
-            select(LISTED).where(LISTED.c.entry_id.in_(part)).order_by(LISTED.c.entry_id, LISTED.c.position)
+            select(LISTED)
+            .where(among(LISTED.c.entry_id, part))
+            .order_by(LISTED.c.entry_id, LISTED.c.position)
         )
         for row in db.execute(query).all():
             item = ListedItem(row.text, row.teaser, row.url, row.start_key)
@@ -385,7 +390,7 @@ def starting_with(db: Connection, keys: Iterable[int]) -> dict[int, list[EntryId
     for part in chunks({key for key in keys if key}):
         for column in (ENTRY.c.text_key, ENTRY.c.title_key):
             for row in db.execute(
-                select(column.label("key"), ENTRY.c.id).where(column.in_(part), column != 0)
+                select(column.label("key"), ENTRY.c.id).where(among(column, part), column != 0)
             ).all():
                 found.setdefault(row.key, []).append(EntryId(row.id))
     return found
@@ -396,7 +401,7 @@ def listing_events(db: Connection, entries: Iterable[EntryId]) -> set[EventId]:
     found: set[EventId] = set()
     for part in chunks(entries):
         for column in (ENTRY.c.text_key, ENTRY.c.title_key):
-            keys = select(column).where(ENTRY.c.id.in_(part), column != 0)
+            keys = select(column).where(among(ENTRY.c.id, part), column != 0)
             lister = select(LISTED.c.entry_id).where(LISTED.c.start_key.in_(keys))
             query = select(ENTRY.c.event_id).where(ENTRY.c.id.in_(lister), ENTRY.c.event_id.is_not(None))
             found.update(EventId(row.event_id) for row in db.execute(query).all())
@@ -409,7 +414,7 @@ def teasing_events(db: Connection, events: Iterable[EventId]) -> set[EventId]:
         EventId(row.event_id)
         for part in chunks(events)
         for row in db.execute(
-            select(TEASER.c.event_id).distinct().where(TEASER.c.related_event_id.in_(part))
+            select(TEASER.c.event_id).distinct().where(among(TEASER.c.related_event_id, part))
         ).all()
     }
 
@@ -419,7 +424,9 @@ def teasers_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[
     found: dict[EventId, list[Teaser]] = {}
     for part in chunks(events):
         query = (
-            select(TEASER).where(TEASER.c.event_id.in_(part)).order_by(TEASER.c.event_id, TEASER.c.position)
+            select(TEASER)
+            .where(among(TEASER.c.event_id, part))
+            .order_by(TEASER.c.event_id, TEASER.c.position)
         )
         for row in db.execute(query).all():
             found.setdefault(EventId(row.event_id), []).append(_teaser(row))
@@ -481,7 +488,7 @@ def relations_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, tup
         EntryId(row.id): (row.relation, row.score)
         for part in chunks(events)
         for row in db.execute(
-            select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(ENTRY.c.event_id.in_(part))
+            select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(among(ENTRY.c.event_id, part))
         ).all()
     }
 
@@ -489,7 +496,7 @@ def relations_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, tup
 def write_teasers(db: Connection, teasers: Mapping[EventId, Sequence[Teaser]]) -> None:
     """The teasers of each of these events become the given ones."""
     for part in chunks(teasers):
-        db.execute(delete(TEASER).where(TEASER.c.event_id.in_(part)))
+        db.execute(delete(TEASER).where(among(TEASER.c.event_id, part)))
     rows = [
         {
             "event_id": event,
