@@ -16,6 +16,7 @@ from aggregator.parse.items import Shared, read_authors, read_entry, read_field,
 from aggregator.parse.jsonfeed import looks_like_json, parse_json
 from aggregator.parse.mend import Mended, clean, decode, mend
 from aggregator.parse.split import Parts, split
+from aggregator.parse.strict import read_items
 from aggregator.parse.texts import is_empty, is_http, join, language, plain
 from aggregator.types import NOTHING_SEEN, Failed, FailureKind, Fetched, ParsedFeed, Seen, SeenItem
 
@@ -26,6 +27,8 @@ QUOTED = 60
 XML = "application/xml; charset=utf-8"
 MAX_PAGE = 100_000
 
+# Around items: what lies on every element below it.
+_CHANGES_ITEMS = re.compile(rb"\s(?:xml:)?(?:base|lang)\s*=")
 _FEED_LINK = re.compile(r"<link\s[^<>]{0,1000}>", re.IGNORECASE)
 _FEED_TYPE = re.compile(r"application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
 _HREF = re.compile(r"\shref\s{0,9}=\s{0,9}[\"']?([^\s\"'<>]{1,500})", re.IGNORECASE)
@@ -54,7 +57,8 @@ def parse_feed(fetched: Fetched, seen: Seen = NOTHING_SEEN) -> ParsedFeed | Fail
     parts = None if document.is_cut else split(document.text, base)
     if parts is not None and (rest := _unseen(parts, seen, document, base)) is not None:
         return rest
-    parsed = whole = _read(document.text.encode(), XML)
+    strict = None if parts is None else _read_strictly(parts.document, parts)
+    parsed = whole = strict or _read(document.text.encode(), XML)
     if (document.is_cut or not _entries(parsed)) and not document.had_excess:
         parsed = max(parsed, _read(fetched.body, fetched.content_type), key=lambda each: len(_entries(each)))
     version = str(parsed.get("version") or "")
@@ -74,7 +78,7 @@ def _unseen(parts: Parts, seen: Seen, document: Mended, base: str) -> ParsedFeed
     if parts.frame != seen.frame or known.keys().isdisjoint(parts.contents):
         return None
     rest, contents = parts.without(known)
-    parsed = _read(rest, XML)
+    parsed = _read_strictly(rest, parts) or _read(rest, XML)
     feed = _told(_assemble(parsed, document, base), parts.frame, contents, parsed)
     if feed is None:
         return None
@@ -116,6 +120,25 @@ def _read(body: bytes, content_type: str) -> dict[str, Any]:
     except Exception:  # noqa: BLE001  # its lenient parser breaks in many ways on hostile input
         return {}
     return parsed
+
+
+def _read_strictly(document: bytes, parts: Parts) -> dict[str, Any] | None:
+    """What feedparser makes of the bytes, with the items read by `strict`; None if it may see them otherwise.
+
+    `document` has the frame of `parts`, and some of its items or all.
+    """
+    bare, behind = parts.bare()
+    if _CHANGES_ITEMS.search(bare) or b"title" in behind:
+        # Feedparser keeps the second title of a channel or not, by what came before.
+        return None
+    frame = _read(bare, XML)
+    if not frame or _is_loose(frame) or _entries(frame):
+        return None
+    items = read_items(document, is_atom=str(frame.get("version") or "").startswith("atom"))
+    if items is None:
+        return None
+    frame["entries"] = items
+    return frame
 
 
 def _entries(parsed: dict[str, Any]) -> list[dict[str, Any]]:

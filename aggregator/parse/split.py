@@ -47,6 +47,17 @@ class Parts:
         kept.append(self.document[position:])
         return b"".join(kept), left
 
+    def bare(self) -> tuple[bytes, bytes]:
+        """The document without any item, and what of it stands behind the first."""
+        if not self.spans:
+            return self.document, b""
+        pieces, position = [], 0
+        for start, end in self.spans:
+            pieces.append(self.document[position:start])
+            position = end
+        pieces.append(self.document[position:])
+        return b"".join(pieces), b"".join(pieces[1:])
+
 
 class _OtherwiseBuiltError(Exception):
     """Items stand elsewhere, or within one another."""
