@@ -69,6 +69,8 @@ ELEMENTS = {
         "<summary>{}</summary>",
         '<summary type="html">{}</summary>',
         '<content type="html">{}</content>',
+        '<content type="html" xml:base="https://base.example/a/">{}</content>',
+        '<title xml:base="https://other.example/">{}</title>',
         "<content>{}</content>",
         "<author><name>{}</name></author>",
         "<author><name>Ann Lee</name><email>ann@paper.example</email><uri>https://ann.example/</uri></author>",
@@ -104,13 +106,15 @@ WORDS = st.sampled_from(
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
+    lang = draw(st.sampled_from(["", ' xml:lang="de"', ' xml:lang="pt_BR"', ' xml:lang=""', ' lang="fr"']))
     kind = draw(st.sampled_from(sorted(HEADS)))
     items = []
     for _ in range(draw(st.integers(1, 3))):
         chosen = draw(st.lists(st.sampled_from(ELEMENTS[kind]), max_size=8))
         filled = [element.replace("{}", "".join(draw(st.lists(WORDS, max_size=3)))) for element in chosen]
         items.append(f"<{ITEM[kind]}>{''.join(filled)}</{ITEM[kind].split()[0]}>")
-    return HEADS[kind] + "\n".join(items) + TAILS[kind]
+    more = draw(st.sampled_from(["", "<link href='/more'/>" if kind == "atom" else "<ttl>60</ttl>"]))
+    return HEADS[kind].replace(" ", lang + " ", 1) + "\n".join(items) + more + TAILS[kind]
 
 
 @given(documents())

@@ -15,7 +15,7 @@ from aggregator.parse.hints import read_hints
 from aggregator.parse.items import Shared, read_authors, read_entry, read_field, read_title
 from aggregator.parse.jsonfeed import looks_like_json, parse_json
 from aggregator.parse.mend import Mended, clean, decode, mend
-from aggregator.parse.split import Parts, split
+from aggregator.parse.split import TAG, Parts, split
 from aggregator.parse.strict import read_items
 from aggregator.parse.texts import is_empty, is_http, join, language, plain
 from aggregator.types import NOTHING_SEEN, Failed, FailureKind, Fetched, ParsedFeed, Seen, SeenItem
@@ -27,8 +27,9 @@ QUOTED = 60
 XML = "application/xml; charset=utf-8"
 MAX_PAGE = 100_000
 
-# Around items: what lies on every element below it.
+# Between the outermost element and items: what lies on every element below it.
 _CHANGES_ITEMS = re.compile(rb"\s(?:xml:)?(?:base|lang)\s*=")
+_ELEMENT = re.compile(rb"<[^/!]")
 _FEED_LINK = re.compile(r"<link\s[^<>]{0,1000}>", re.IGNORECASE)
 _FEED_TYPE = re.compile(r"application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
 _HREF = re.compile(r"\shref\s{0,9}=\s{0,9}[\"']?([^\s\"'<>]{1,500})", re.IGNORECASE)
@@ -128,13 +129,15 @@ def _read_strictly(document: bytes, parts: Parts) -> dict[str, Any] | None:
     `document` has the frame of `parts`, and some of its items or all.
     """
     bare, behind = parts.bare()
-    if _CHANGES_ITEMS.search(bare) or b"title" in behind:
+    root = TAG.match(bare)
+    if root is None or _CHANGES_ITEMS.search(bare, root.end()) or b"title" in behind:
         # Feedparser keeps the second title of a channel or not, by what came before.
         return None
     frame = _read(bare, XML)
     if not frame or _is_loose(frame) or _entries(frame):
         return None
-    items = read_items(document, is_atom=str(frame.get("version") or "").startswith("atom"))
+    is_atom = str(frame.get("version") or "").startswith("atom")
+    items = read_items(document, is_atom=is_atom, has_more=_ELEMENT.search(behind) is not None)
     if items is None:
         return None
     frame["entries"] = items

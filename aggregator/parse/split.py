@@ -16,7 +16,7 @@ _RESTLESS = re.compile(
     re.DOTALL,
 )
 _DECLARATION = re.compile(rb"""\sxmlns(?::[\w.-]+)?\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_TAG = re.compile(rb"""<(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
+TAG = re.compile(rb"""<(?:[^<>"']++|"[^"]*+"|'[^']*+')*+>""")
 _XHTML = b"http://www.w3.org/1999/xhtml"
 
 _ITEM_PATHS = frozenset({("rss", "channel", "item"), ("rdf:RDF", "item"), ("feed", "entry")})
@@ -111,9 +111,9 @@ def _spans(document: bytes) -> list[tuple[int, int]]:
         nonlocal begun
         path.pop()
         if begun >= 0 and name in _ITEM_NAMES:
-            tag = _TAG.match(document, begun)
+            tag = TAG.match(document, begun)
             if tag is None or not tag.group().endswith(b"/>"):
-                tag = _TAG.match(document, parser.CurrentByteIndex)
+                tag = TAG.match(document, parser.CurrentByteIndex)
             if tag is None:
                 raise _OtherwiseBuiltError
             spans.append((begun, tag.end()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urljoin
 from xml.parsers import expat
 
 ITEMS = frozenset({"item", "entry"})
@@ -22,6 +23,8 @@ _NAMESPACES = {
     "http://search.yahoo.com/mrss/": "media",
     "http://search.yahoo.com/mrss": "media",
 }
+_BASE = "http://www.w3.org/XML/1998/namespace base xml"
+_LANG = "http://www.w3.org/XML/1998/namespace lang xml"
 _ABOUT = "http://www.w3.org/1999/02/22-rdf-syntax-ns# about rdf"
 
 # Texts of an unstated type are HTML here, elsewhere plain.
@@ -62,12 +65,13 @@ class _UnusualError(Exception):
     """Something that feedparser has rules of its own for."""
 
 
-def read_items(document: bytes, *, is_atom: bool) -> list[dict[str, Any]] | None:
+def read_items(document: bytes, *, is_atom: bool, has_more: bool) -> list[dict[str, Any]] | None:
     """Each item with the fields that `items.read_entry` reads; None if feedparser may see one otherwise.
 
-    The document must be well-formed UTF-8 whose items stand where their format has them (`split.split`), and
-    have no xml:base and no xml:lang around them. `is_atom`: feedparser's version begins with "atom". Whether a
-    document is read here or by feedparser must make no difference: tests/test_strict.py compares the two.
+    The document must be well-formed UTF-8 whose items stand where their format has them (`split.split`), with no
+    xml:base around them, and no xml:lang but on the outermost element. `is_atom`: feedparser's version begins with
+    "atom"; `has_more`: elements of the frame stand behind items. Whether a document is read here or by feedparser
+    makes no difference: tests/test_strict.py compares them.
     """
     reader = _Reader(is_atom=is_atom)
     parser = expat.ParserCreate("utf-8", namespace_separator=" ")
@@ -81,7 +85,7 @@ def read_items(document: bytes, *, is_atom: bool) -> list[dict[str, Any]] | None
         parser.Parse(document, True)
     except (expat.ExpatError, _UnusualError):
         return None
-    return reader.items
+    return None if reader.base and has_more else reader.items
 
 
 class _Reader:
@@ -95,13 +99,27 @@ class _Reader:
         self._attributes: dict[str, str] = {}
         self._pieces: list[str] = []
         self._guid_is_link = False
+        self._has_begun = False
+        self._lang: str | None = None
+        # Feedparser goes back to the base around an element only where there is one.
+        self.base = self._base_around = ""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        if self._item is None:
+        if not self._has_begun:
+            self._begin_document(attributes)
+        elif self._item is None:
             if name.split(" ")[:2][-1].lower() in ITEMS:
                 self._begin_item(attributes)
-            return
-        known = _known_name(name)
+        else:
+            self._begin_element(_known_name(name), attributes)
+
+    def _begin_document(self, attributes: dict[str, str]) -> None:
+        self._has_begun = True
+        self._lang = attributes.pop(_LANG, "").replace("_", "-") or None
+        if any(name.split(" ")[:2][-1].lower() in ("base", "lang") for name in attributes):
+            raise _UnusualError
+
+    def _begin_element(self, known: str, attributes: dict[str, str]) -> None:
         if self._path:
             if self._path[-1] not in _AUTHORS or known not in _PARTS_OF_AUTHOR or attributes:
                 raise _UnusualError
@@ -134,6 +152,7 @@ class _Reader:
     def _begin_item(self, attributes: dict[str, str]) -> None:
         self._item = {}
         self._guid_is_link = False
+        self._base_around = self.base
         for name, value in attributes.items():
             if name != _ABOUT:
                 raise _UnusualError
@@ -142,6 +161,10 @@ class _Reader:
 
     def _begin(self, known: str, given: dict[str, str]) -> None:
         assert self._item is not None
+        if known in _TEXTS and _BASE in given:
+            self.base = given.pop(_BASE)
+            if not self.base.startswith(("http://", "https://")) or ":///" in self.base:
+                raise _UnusualError
         attributes = _attributes(given)
         self._attributes = attributes
         if known == "link":
@@ -168,8 +191,8 @@ class _Reader:
         kind = attributes.setdefault(
             "type", "application/atom+xml" if attributes["rel"] == "self" else "text/html"
         )
-        if ":///" in attributes.get("href", ""):
-            raise _UnusualError
+        if "href" in attributes:
+            attributes["href"] = self._resolved(attributes["href"])
         if (
             "href" in attributes
             and attributes["rel"] == "alternate"
@@ -186,14 +209,12 @@ class _Reader:
         elif known in _FIELDS:
             self._set(_FIELDS[known], _usual(text))
         elif known in _GUIDS:
-            if self._guid_is_link and ":///" in text:
-                raise _UnusualError
             self._set("guidislink", self._guid_is_link and "link" not in item)
-            item["id"] = _usual(text)
+            item["id"] = _usual(self._resolved(text) if self._guid_is_link and text else text)
             if self._guid_is_link:
                 item.setdefault("link", item["id"])
         elif known == "link" and "href" not in self._attributes:
-            self._end_link(_usual(text))
+            self._end_link(_usual(self._resolved(text) if text else text))
         elif known in _AUTHORS:
             self._end_author(_usual(text))
         elif known == "source":
@@ -208,7 +229,8 @@ class _Reader:
             raise _UnusualError
         if kind == "text/plain" and not self._is_atom and _MAY_BE_HTML.search(text):
             raise _UnusualError
-        detail = {"type": kind, "language": None, "base": "", "value": text}
+        detail = {"type": kind, "language": self._lang, "base": self.base, "value": text}
+        self.base = self._base_around or self.base
         if field == "content":
             self._set("content", [detail])
             self._item.setdefault("summary", text)
@@ -218,7 +240,7 @@ class _Reader:
 
     def _end_link(self, text: str) -> None:
         assert self._item is not None
-        if ":///" in text or "text link" in self._item:
+        if "text link" in self._item:
             raise _UnusualError
         self._item["text link"] = True
         url = _REFERENCE.sub(r"&\1", text.replace("&amp;", "&"))
@@ -243,6 +265,14 @@ class _Reader:
             self._item["author"] = text
             if text:
                 author["name"] = text
+
+    def _resolved(self, reference: str) -> str:
+        if ":///" in reference:
+            raise _UnusualError
+        try:
+            return urljoin(self.base, reference)
+        except ValueError:
+            raise _UnusualError from None
 
     def _end_source(self, text: str) -> None:
         if self._attributes.keys() - {"url"}:
