@@ -144,7 +144,7 @@ def test_plain_feeds_are_read_strictly(kind: str) -> None:
         "<title>Again</title>",
         "<media:title>Pier</media:title>",
         '<description xml:lang="de">Kurz</description>',
-        '<description xml:base="https://b.example/">Kurz</description>',
+        '<description xml:base="/b/">Kurz</description>',
         "<body>Whole</body>",
         "<title type='xhtml'><b>Bold</b></title>",
     ],
