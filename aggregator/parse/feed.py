@@ -26,6 +26,9 @@ PAGE_ROOTS = frozenset({"html", "head", "body"})
 QUOTED = 60
 XML = "application/xml; charset=utf-8"
 MAX_PAGE = 100_000
+# Where nearly every document has begun, and what is nothing in one.
+HEAD = 1000
+BLANK = "\ufeff \t\n"
 
 # Between the outermost element and items: what lies on every element below it.
 _CHANGES_ITEMS = re.compile(rb"\s(?:xml:)?(?:base|lang)\s*=")
@@ -50,7 +53,7 @@ def parse_feed(fetched: Fetched, seen: Seen = NOTHING_SEEN) -> ParsedFeed | Fail
     """
     text = decode(fetched.body, fetched.content_type)
     base = join(fetched.url, fetched.content_location) or fetched.url
-    if not clean(text).strip("\ufeff \t\n"):
+    if not clean(text[:HEAD]).strip(BLANK) and not clean(text).strip(BLANK):
         return _not_a_feed("The server sent an empty document: open the address in a browser to see why.")
     if looks_like_json(text):
         return parse_json(text, base)
