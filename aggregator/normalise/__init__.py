@@ -59,7 +59,7 @@ def _seen(feed: ParsedFeed, cleaned: Sequence[Entry | None], identities: Sequenc
         else SeenItem(
             content,
             SeenItem.key(entry.guid),
-            SeenItem.key(canonical_url(entry.url)),
+            SeenItem.key(canonical_url(entry.url) if "#" in entry.url else entry.canonical_url),
             SeenItem.key(next(named)),
         )
         for content, entry in zip(feed.contents, cleaned, strict=True)
@@ -114,7 +114,10 @@ def _worthless_links(entries: Sequence[Entry], home: str) -> set[str]:
 
 def _keep_telling_fragments(entries: list[Entry]) -> list[Entry]:
     """The entries, with the fragment back in the address where it alone tells several of them apart."""
-    whole = [canonical_url(entry.url, keep_fragment=True) for entry in entries]
+    whole = [
+        canonical_url(entry.url, keep_fragment=True) if "#" in entry.url else entry.canonical_url
+        for entry in entries
+    ]
     sharing: dict[str, set[str]] = defaultdict(set)
     for entry, address in zip(entries, whole, strict=True):
         sharing[entry.canonical_url].add(address)
