@@ -119,7 +119,7 @@ def _watch(root: int, done: Pass, spent: dict[int, float], over: threading.Event
     """Looks at the process and all its descendants again and again."""
     while not over.wait(LOOK_SECONDS):
         memory = 0.0
-        for pid in _tree(root):
+        for pid in tree(root):
             try:
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
@@ -130,7 +130,8 @@ def _watch(root: int, done: Pass, spent: dict[int, float], over: threading.Event
         done.memory = max(done.memory, memory / 1024)
 
 
-def _tree(root: int) -> list[int]:
+def tree(root: int) -> list[int]:
+    """The process and all its descendants."""
     children = defaultdict(list)
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():

@@ -122,6 +122,8 @@ class Clusterer:
         self._network = network_of(settings)
         self._prepared: dict[EntryId, Prepared] = {}
         self._all_signed = self._all_encoded = False
+        self._is_at_rest = False
+        """Whether all was done when last looked: then only the database can bring work."""
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -135,6 +137,20 @@ class Clusterer:
         weighed anew, and then their events are formed anew from all that is known by then: so that it makes
         no difference in which order entries came. The teasers of related events come last.
         """
+        has_worked = False
+        for report in self._steps():
+            has_worked = True
+            yield report
+        if has_worked:
+            # A daemon looks every second whether there is work: giving back takes longer than looking.
+            give_back()
+
+    def _steps(self) -> Iterator[ClusterReport]:
+        if self._is_at_rest:
+            with self._store.read() as db:
+                if not stored.awaits_grouping(db):
+                    return
+        self._is_at_rest = False
         while True:
             yield from self._take_in()
             yield from self.settle_pending()
@@ -146,12 +162,13 @@ class Clusterer:
                 flagged = decisions.to_regroup(db, REGROUP)
                 report = self._form_anew(db, flagged) if flagged else self._relate(db)
             if report is None:
-                give_back()
+                self._is_at_rest = True
                 return
             yield report
 
     def weigh_since(self, since: datetime) -> Iterator[ClusterReport]:
         """Weighs all entries published since then anew, then forms their events anew; steps as `work`."""
+        self._is_at_rest = False
         yield from self.settle_pending()
         if self._network.semantic:
             yield from (ClusterReport() for _ in encode_missing(self._store, since))
