@@ -208,3 +208,19 @@ def test_any_text_gives_an_aware_moment_or_none(text: str) -> None:
 def test_the_longest_hostile_strings_are_refused_at_once() -> None:
     for piece in ("0", "00:", "a", "a.", "- ", "(", "1/", "Jan ", "\ufdfa", "A/", "00:00:00 "):
         assert parse_date((piece * 100)[:100]) is None
+
+
+@given(
+    st.sampled_from(["Tue, {day:02} Mar {year} ", "{year}-{month:02}-{day:02}T"]),
+    st.tuples(st.integers(999, 9999), st.integers(0, 13), st.integers(0, 32)),
+    st.tuples(st.integers(0, 24), st.integers(0, 60), st.integers(0, 60)),
+    st.sampled_from(["Z", "GMT", " UTC", " {}{:02}{:02}", "{}{:02}:{:02}", ""]),
+    st.tuples(st.sampled_from("+-"), st.integers(0, 24), st.integers(0, 60)),
+)
+def test_usual_dates_mean_what_they_mean_with_a_comment(
+    form: str, day: tuple[int, ...], time: tuple[int, ...], zone: str, offset: tuple[str, int, int]
+) -> None:
+    named = form.format(year=day[0], month=day[1], day=day[2])
+    text = named + ":".join(f"{part:02}" for part in time) + zone.format(*offset)
+    # A comment keeps it from being read in the short way.
+    assert parse_date(text) == parse_date(f"{text} (as said)")

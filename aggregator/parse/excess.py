@@ -29,6 +29,9 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _LONG_WORD = re.compile(rf"([\w.+-]{{{LONGEST_WORD}}})[\w.+-]++")
+# Each byte that may be of a word as an "a": so a long word is found without looking for names first.
+_WORDS = bytes(97 if byte > 127 or chr(byte).isalnum() or chr(byte) in "_.+-" else 32 for byte in range(256))
+_WORD_TOO_LONG = b"a" * (LONGEST_WORD + 1)
 _KEYWORDS = re.compile(
     r"<((?:[\w.-]{1,20}:)?(?:category|subject|keywords))[\s>]"
     r"(?:[^<]++|<!\[CDATA\[[^\]]*+\]\]>)*+(?:</\1\s*>)?",
@@ -44,7 +47,8 @@ def without_excess(text: str) -> str:
     # Both need a longer stretch without a tag than feeds have, and looking for them takes 2 ms.
     if max(map(len, text.split("<"))) >= min(LONG_TAG, LONGEST_BASE):
         text = _LONG_TAG.sub(_calmed_tag, _LONG_BASE.sub("", text))
-    text = _NAME.sub(lambda name: _LONG_WORD.sub(r"\1", name.group()), text)
+    if _WORD_TOO_LONG in text.encode().translate(_WORDS):
+        text = _NAME.sub(lambda name: _LONG_WORD.sub(r"\1", name.group()), text)
     lengths = [found.end() - found.start() for found in _KEYWORDS.finditer(text)]
     if len(lengths) > MOST_KEYWORDS or max(lengths, default=0) > LONGEST_KEYWORDS:
         text = _KEYWORDS.sub("", text)

@@ -100,6 +100,7 @@ class _Reader:
         self._pieces: list[str] = []
         self._guid_is_link = False
         self._has_begun = False
+        self._known: dict[str, str] = {}
         self._lang: str | None = None
         # Feedparser goes back to the base around an element only where there is one.
         self.base = self._base_around = ""
@@ -111,7 +112,10 @@ class _Reader:
             if name.split(" ")[:2][-1].lower() in ITEMS:
                 self._begin_item(attributes)
         else:
-            self._begin_element(_known_name(name), attributes)
+            known = self._known.get(name)
+            if known is None:
+                known = self._known[name] = _known_name(name)
+            self._begin_element(known, attributes)
 
     def _begin_document(self, attributes: dict[str, str]) -> None:
         self._has_begun = True
@@ -303,7 +307,7 @@ def _is_passed_over(known: str) -> bool:
 
 def _attributes(given: dict[str, str]) -> dict[str, str]:
     """The attributes as feedparser has them; none of a namespace, none that changes base or language."""
-    found = {}
+    found: dict[str, str] = {}
     for name, value in given.items():
         lower = name.lower()
         if " " in name or lower in ("base", "lang", "mode", "src"):

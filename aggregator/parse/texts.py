@@ -16,6 +16,11 @@ LONGEST_ADDRESS = 8000
 
 _TAG = re.compile(r"<[^<>]*>")
 _HTTP = re.compile(r"https?://[^\s]", re.IGNORECASE)
+# An address to which a base adds nothing, and in which urllib changes nothing.
+_ABSOLUTE = re.compile(
+    r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?/[A-Za-z0-9/._~%,:@!$'()*+=&-]*"
+    r"(?:\?[A-Za-z0-9/._~%,:@!$'()*+=&?-]+)?(?:#[A-Za-z0-9/._~%,:@!$'()*+=&?-]+)?"
+)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8})*")
 # Elements without an end tag that are markup in a title: a text about them writes them without slash.
 _EMPTY_ELEMENT = re.compile(r"<(?:br|hr|wbr|img)(?:\s[^<>]*)?/>|<img\s[^<>]*>", re.IGNORECASE)
@@ -23,6 +28,9 @@ _ELEMENT = re.compile(
     r"</(?:a|abbr|b|big|cite|code|del|em|font|i|ins|mark|q|s|small|span|strong|sub|sup|u)\s*>", re.IGNORECASE
 )
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
+
+# Brackets, and characters that others look like, may make a base that is none.
+_HARMLESS_BASE = re.compile(r"[!-Z^-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,8 @@ def has_markup(title: str) -> bool:
 
 def choose_content(parts: Sequence[Text]) -> Text:
     """The fullest part; HTML also if its text is the shorter one, because links and footnotes count in text."""
+    if len(parts) == 1:
+        return parts[0]
     longest = max((part.reach for part in parts), default=0)
     rich = [part for part in parts if part.is_html and part.reach * 2 >= longest]
     return max(rich or parts, key=lambda part: (part.reach, len(part.value)), default=NO_TEXT)
@@ -73,7 +83,7 @@ def assign_texts(content: Text, summary: Text) -> tuple[Text, Text]:
     """
     if summary.value.strip() == content.value.strip():
         return content, NO_TEXT
-    if content.value and summary.reach > content.reach and len(summary.value) > len(content.value):
+    if content.value and len(summary.value) > len(content.value) and summary.reach > content.reach:
         return summary, content
     return content, summary
 
@@ -88,6 +98,8 @@ def join(base: str, reference: str) -> str:
     reference = "".join(line.strip() for line in reference.split("\n"))
     if not reference or len(reference) > LONGEST_ADDRESS:
         return ""
+    if _ABSOLUTE.fullmatch(reference) and _HARMLESS_BASE.fullmatch(base):
+        return reference
     try:
         absolute = urljoin(base, reference)
         return absolute if urlsplit(absolute).scheme in {"http", "https", ""} else ""
