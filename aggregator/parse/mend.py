@@ -112,6 +112,8 @@ class Mended:
 
 def clean(text: str) -> str:
     """The text without control characters (tab and newline stay), lone surrogates and non-characters."""
+    if text.isprintable():
+        return text
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _FORBIDDEN.sub("", text) if _may_be_forbidden(text) else text
 

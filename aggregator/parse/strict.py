@@ -101,6 +101,7 @@ class _Reader:
         self._guid_is_link = False
         self._has_begun = False
         self._known: dict[str, str] = {}
+        self._passed_over: set[str] = set()
         self._lang: str | None = None
         # Feedparser goes back to the base around an element only where there is one.
         self.base = self._base_around = ""
@@ -112,10 +113,14 @@ class _Reader:
             if name.split(" ")[:2][-1].lower() in ITEMS:
                 self._begin_item(attributes)
         else:
-            known = self._known.get(name)
-            if known is None:
-                known = self._known[name] = _known_name(name)
-            self._begin_element(known, attributes)
+            self._begin_element(self._known.get(name) or self._learn(name), attributes)
+
+    def _learn(self, name: str) -> str:
+        """The known name, which a document has a hundred times or more."""
+        known = self._known[name] = _known_name(name)
+        if known in _PASSED_OVER or known.startswith(_PASSED_OVER_ALL):
+            self._passed_over.add(known)
+        return known
 
     def _begin_document(self, attributes: dict[str, str]) -> None:
         self._has_begun = True
@@ -146,6 +151,8 @@ class _Reader:
             self._item = None
             return
         known = self._path.pop()
+        if known in self._passed_over:
+            return
         text = "".join(self._pieces).strip()
         self._pieces.clear()
         if self._path:
@@ -169,7 +176,7 @@ class _Reader:
             self.base = given.pop(_BASE)
             if not self.base.startswith(("http://", "https://")) or ":///" in self.base:
                 raise _UnusualError
-        attributes = _attributes(given)
+        attributes = _attributes(given) if given else {}
         self._attributes = attributes
         if known == "link":
             self._begin_link(attributes)
@@ -184,7 +191,7 @@ class _Reader:
         elif known in _TEXTS:
             if attributes.keys() - {"type"}:
                 raise _UnusualError
-        elif known not in _FIELDS and known != "source" and not _is_passed_over(known):
+        elif known not in _FIELDS and known != "source" and known not in self._passed_over:
             raise _UnusualError
 
     def _begin_link(self, attributes: dict[str, str]) -> None:
@@ -299,10 +306,6 @@ def _known_name(name: str) -> str:
     if code is None or (code and code != prefix):
         raise _UnusualError
     return f"{code}:{local.lower()}" if code else local.lower()
-
-
-def _is_passed_over(known: str) -> bool:
-    return known in _PASSED_OVER or known.startswith(_PASSED_OVER_ALL)
 
 
 def _attributes(given: dict[str, str]) -> dict[str, str]:
