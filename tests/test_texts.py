@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 from urllib.parse import urljoin, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aggregator.normalise.characters import HARMFUL, MEANT, clean_text, harmless
 from aggregator.parse.excess import LONGEST_WORD, without_excess
 from aggregator.parse.mend import clean
 from aggregator.parse.texts import join
@@ -63,3 +66,10 @@ def test_words_of_names_end_where_no_name_is_longer(letter: str, form: str) -> N
     most = letter * LONGEST_WORD
     assert without_excess(form.format(most)) == form.format(most)
     assert without_excess(form.format(most + letter)) == form.format(most)
+
+
+def test_every_harmful_character_goes_and_no_other() -> None:
+    for letter in map(chr, range(sys.maxunicode + 1)):
+        meant = MEANT.get(letter, "") if HARMFUL.match(letter) else letter
+        assert harmless(f"a{letter}") == f"a{meant}"
+        assert clean_text(letter) == unicodedata.normalize("NFC", meant)

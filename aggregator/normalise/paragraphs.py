@@ -55,7 +55,7 @@ def paragraphs(sanitised: str) -> list[str]:
 
 
 def _folded(text: str) -> list[str]:
-    lines = (fold_space(line) for line in text.split(BREAK))
+    lines = (fold_space(line) for line in text.split(BREAK) if line and not line.isspace())
     return [line for line in lines if line]
 
 

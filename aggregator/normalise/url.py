@@ -45,7 +45,10 @@ def absolute_url(link: str, base: str) -> str:
 
     White space is treated as browsers treat it (URL standard, section 4.4): none at the ends and at line breaks.
     """
-    text = harmless(WRAPPED.sub("", link[:LONGEST_URL].strip())).strip().replace(" ", "%20")
+    text = link[:LONGEST_URL].strip()
+    if not text.isprintable():  # line breaks and tabs are not
+        text = harmless(WRAPPED.sub("", text)).strip()
+    text = text.replace(" ", "%20")
     if not text:
         return ""
     try:
