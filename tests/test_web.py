@@ -24,6 +24,7 @@ from aggregator.store import Store, open_store
 from aggregator.types import Place
 from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
+from aggregator.web.templates import language, shown
 from tests.pages import ENTRIES, bridge, bring, serving
 
 PAGES = (
@@ -343,6 +344,14 @@ def test_the_api_does_what_it_says_of_itself(client: httpx.Client, tmp_path: Pat
         timeout=300,
     )
     assert done.returncode == 0, done.stdout[-5000:]
+
+
+def test_texts_are_shown_as_they_are_read_and_cover_nothing() -> None:
+    assert shown("می\u200cشود \U0001f469\u200d\U0001f467") == "می\u200cشود \U0001f469\u200d\U0001f467"
+    assert shown("a\u202eb\u2066c\x00d") == "abcd"
+    assert shown("z" + "\u0335" * 50 + "a") == "z" + "\u0335" * 6 + "a"
+    assert shown("long " * 100, 20) == "long long long long…"
+    assert (language("fr"), language("xx")) == ("French", "xx")
 
 
 def test_cursors_come_back_as_they_went() -> None:

@@ -74,6 +74,10 @@ class _Member:
     relation: str
     reason: str
 
+    @property
+    def is_record(self) -> bool:
+        return self.entry.relation is Relation.CANONICAL
+
 
 @dataclass(frozen=True, slots=True)
 class _Told:
@@ -140,6 +144,8 @@ def _list(request: Request, wanted: EventFilter, day: str, after: str) -> Respon
             query=f"?{urlencode(given)}" if given else "",
             words=wanted.words,
             day=day,
+            today=now.astimezone(UTC).date().isoformat(),
+            unfiltered=f"{request.url.path}?{urlencode({'q': wanted.words})}" if wanted.words else "/",
             lang=wanted.lang,
             category=wanted.category,
             languages=languages,
@@ -208,7 +214,7 @@ def _event_page(db: Connection, number: EventId) -> Made:
             RELATIONS[entry.relation],
             _sentence(why.get(entry.entry_id, "it waits to be grouped")),
         )
-        for entry in sorted(shown, key=lambda entry: (seen[entry.entry_id], entry.entry_id))
+        for entry in sorted(shown, key=lambda one: (seen[one.entry_id], one.published_at, one.entry_id))
     ]
     history = [_told(change, number) for change in changes_of(db, number, CHANGES_SHOWN)]
     left_out = len(record.entries) - len(shown)

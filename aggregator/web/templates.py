@@ -15,6 +15,58 @@ LANGUAGES_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "iw", "ur", "ps", "sd", "
 LONGEST_SHOWN = 300
 """Characters of a title on a page."""
 
+JOINERS = frozenset("\u200c\u200d")
+"""Format characters that words need: Persian and Indic scripts, and emoji of several parts."""
+
+MOST_STACKED = 6
+"""Marks on one letter that are shown: no language has more, and a pile of them covers the lines around it."""
+
+LANGUAGES = {
+    "ar": "Arabic",
+    "bg": "Bulgarian",
+    "bn": "Bengali",
+    "ca": "Catalan",
+    "cs": "Czech",
+    "da": "Danish",
+    "de": "German",
+    "el": "Greek",
+    "en": "English",
+    "es": "Spanish",
+    "et": "Estonian",
+    "fa": "Persian",
+    "fi": "Finnish",
+    "fr": "French",
+    "he": "Hebrew",
+    "hi": "Hindi",
+    "hr": "Croatian",
+    "hu": "Hungarian",
+    "id": "Indonesian",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "lt": "Lithuanian",
+    "lv": "Latvian",
+    "ms": "Malay",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ro": "Romanian",
+    "ru": "Russian",
+    "sk": "Slovak",
+    "sl": "Slovenian",
+    "sr": "Serbian",
+    "sv": "Swedish",
+    "ta": "Tamil",
+    "th": "Thai",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "ur": "Urdu",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+"""Names of the languages that most feeds are in; others are shown by their tag (BCP 47)."""
+
 
 def render(name: str, **values: Any) -> str:
     """A page; everything in `values` is escaped."""
@@ -38,6 +90,7 @@ def _environment() -> Environment:
         "ago": ago,
         "direction": direction,
         "counted": counted,
+        "language": language,
         "link": link,
     }
     environment.globals["asset"] = asset
@@ -52,9 +105,23 @@ def asset(name: str) -> str:
 
 
 def shown(text: str, most: int = LONGEST_SHOWN) -> str:
-    """The text without control and direction characters, cut where it is endless."""
-    kept = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) not in {"Cc", "Cf"})
-    return kept if len(kept) <= most else f"{kept[: most - 1].rstrip()}…"
+    """The text without control and direction characters and piles of marks, cut where it is endless."""
+    return text if text.isprintable() and text.isascii() and len(text) <= most else _cut(_tamed(text), most)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def _tamed(text: str) -> str:
+    kept: list[str] = []
+    stacked = 0
+    for char in text:
+        kind = unicodedata.category(char)
+        stacked = stacked + 1 if kind in {"Mn", "Me"} else 0
+        if stacked <= MOST_STACKED and (kind not in {"Cc", "Cf"} or char in "\n\t" or char in JOINERS):
+            kept.append(char)
+    return "".join(kept)
 
 
 def moment(at: datetime | None) -> str:
@@ -84,6 +151,11 @@ def direction(lang: str) -> str:
     if not lang:
         return "auto"
     return "rtl" if lang in LANGUAGES_RIGHT_TO_LEFT else "ltr"
+
+
+def language(tag: str) -> str:
+    """The English name of a language, the tag where it has none here."""
+    return LANGUAGES.get(tag, tag)
 
 
 def counted(number: int, one: str, many: str) -> str:
