@@ -247,7 +247,9 @@ def remember_weeks(store: Store, now: datetime) -> None:
     """What three weeks of polling would have counted: every feed brings something each day, one fell silent."""
     today = int(now.timestamp() // 86_400)
     with store.write() as db:
-        feeds = list(db.execute(text("SELECT id FROM feed ORDER BY id")).scalars())
+        feeds = list(
+            db.execute(text("SELECT id FROM feed WHERE last_success_at IS NOT NULL ORDER BY id")).scalars()
+        )
         db.execute(text("DELETE FROM activity"))
         rows = [
             {"feed": feed, "day": today - back, "entries": (feed * 7 + back * back * 5) % 11 + 1}

@@ -36,7 +36,7 @@ TELLING = 0.25
 """Log-odds from which a feature is worth a word."""
 
 SENTENCES = {
-    Rule.COPY: "it is a copy of another entry of the event: copies are always together",
+    Rule.COPY: "it has the same text as another entry of the event, whole or in part: copies are always together",
     Rule.CORRECTED: "people said so: event merge or event split",
 }
 
@@ -123,8 +123,8 @@ def _rule(decision: Decision) -> str:
         )
     if decision.rule is Rule.AVERAGE:
         return (
-            f"it is, on average over the event's other {size - 1} entries, {decision.mean:.0%} likely to tell the "
-            f"same event (alone {needed} is needed; the more entries, the less: their agreement counts)"
+            f"it is, on average, {decision.mean:.0%} likely to tell the same event as each of the other "
+            f"{size - 1} entries ({needed} is needed of two; the more entries agree, the less)"
         )
     best = max((one.probability for one in decision.compared), default=None)
     if best is None:

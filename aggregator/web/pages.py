@@ -30,6 +30,7 @@ from aggregator.store.reads import event_now, event_record
 from aggregator.types import (
     Change,
     ChangeKind,
+    EntryId,
     EventEntry,
     EventFilter,
     EventId,
@@ -42,7 +43,7 @@ from aggregator.types import (
 from aggregator.web.answers import Answers, Made
 from aggregator.web.cursors import CursorError, read_place, write_place
 from aggregator.web.problems import problem
-from aggregator.web.templates import render
+from aggregator.web.templates import language, render
 
 HTML = "text/html; charset=utf-8"
 PAGE = 30
@@ -89,6 +90,7 @@ class _Told:
 class _Health:
     status: FeedStatus
     words: str
+    quiet: int
     alarm: bool
     counts: list[int]
     bars: list[int]
@@ -167,6 +169,8 @@ def _title(wanted: EventFilter, day: date | None) -> str:
     title = f"Events with “{wanted.words}”" if wanted.words else "Newest events"
     if wanted.category:
         title += f" in {wanted.category}"
+    if wanted.lang:
+        title += f", {language(wanted.lang)}"
     return title + (f" of {day.strftime('%-d %B %Y')}" if day else "")
 
 
@@ -180,10 +184,13 @@ def _pages(path: str, given: dict[str, str], day: date | None, now: datetime) ->
     """The day before, the day after, and the newest."""
     today = now.astimezone(UTC).date()
     shown = day or today
-    days = [("The day before", shown - timedelta(days=1))] if shown > date(1990, 1, 1) else []
+    days = [("Day before", shown - timedelta(days=1))] if shown > date(1990, 1, 1) else []
     if day is not None and day < today:
-        days.append(("The day after", shown + timedelta(days=1)))
-    pages = [(name, f"{path}?{urlencode(given | {'day': one.isoformat()})}") for name, one in days]
+        days.append(("Day after", shown + timedelta(days=1)))
+    pages = [
+        (f"{name}: {one.strftime('%-d %B')}", f"{path}?{urlencode(given | {'day': one.isoformat()})}")
+        for name, one in days
+    ]
     return pages + ([("Newest", f"{path}?{urlencode(given)}" if given else path)] if day else [])
 
 
@@ -214,12 +221,17 @@ def _event_page(db: Connection, number: EventId) -> Made:
             RELATIONS[entry.relation],
             _sentence(why.get(entry.entry_id, "it waits to be grouped")),
         )
-        for entry in sorted(shown, key=lambda one: (seen[one.entry_id], one.published_at, one.entry_id))
+        for entry in sorted(shown, key=lambda one: _place(one, seen[one.entry_id]))
     ]
     history = [_told(change, number) for change in changes_of(db, number, CHANGES_SHOWN)]
     left_out = len(record.entries) - len(shown)
     page = render("event.html", record=record, members=members, history=history, left_out=left_out)
     return Made(page.encode(), HTML)
+
+
+def _place(entry: EventEntry, seen: datetime) -> tuple[datetime, datetime, EntryId]:
+    """Where an entry stands on the timeline; those of one minute came with one pass: as they were published."""
+    return seen.replace(second=0, microsecond=0), entry.published_at, entry.entry_id
 
 
 def _sentence(reason: str) -> str:
@@ -277,7 +289,7 @@ def _health(status: FeedStatus, by_day: Mapping[int, int], today: int) -> _Healt
     counts = [by_day.get(day, 0) for day in range(today - CHART_DAYS + 1, today + 1)]
     most = max(1, *counts)
     bars = [max(1, round(CHART_HEIGHT * count / most)) if count else 0 for count in counts]
-    return _Health(status, words, bool(advice or quiet), counts, bars)
+    return _Health(status, words, quiet, bool(advice or quiet), counts, bars)
 
 
 @router.get("/feed.atom")

@@ -95,7 +95,7 @@
   button.addEventListener("click", () => {
     isPaused = !isPaused;
     button.textContent = isPaused ? "Go on" : "Pause";
-    words.textContent = isPaused ? "Paused: no new events are shown" : "Live: new events appear by themselves";
+    words.textContent = isPaused ? "Paused: no new events are shown" : "Live: new events appear here";
     if (isPaused) rest();
     else listen();
   });
