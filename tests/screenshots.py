@@ -29,7 +29,7 @@ PICTURES = (
     Picture("river", "/"),
     Picture("river-dark", "/", dark=True),
     Picture("river-phone", "/", PHONE),
-    Picture("event", "/events/{largest}"),
+    Picture("event", "/events/{largest}", (1000, 680)),
     Picture("timeline", "/events/{largest}", part="#coverage"),
     Picture("search", "/search?q=bridge"),
     Picture("feeds", "/feeds"),

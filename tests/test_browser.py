@@ -151,6 +151,10 @@ def test_everything_is_there_without_javascript(browser: Browser, news: Site) ->
         reader.go("/")
         page.get_by_role("link", name="Older").click()
         assert page.locator("article").count() > 0
+        page.get_by_role("link", name="Newest").click()
+        page.get_by_role("link", name="Day before").click()
+        assert page.locator("#day").input_value() != ""
+        assert page.get_by_text("Take all filters away").is_visible()
         page.get_by_role("link", name="Feeds", exact=True).click()
         assert page.get_by_text("The Lost Courier").is_visible()
 

@@ -24,7 +24,7 @@ from aggregator.store import Store, open_store
 from aggregator.types import Place
 from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
-from aggregator.web.templates import language, shown
+from aggregator.web.templates import language, marked, shown
 from tests.pages import ENTRIES, bridge, bring, serving
 
 PAGES = (
@@ -357,6 +357,22 @@ def test_texts_are_shown_as_they_are_read_and_cover_nothing() -> None:
     assert shown("z" + "\u0335" * 50 + "a") == "z" + "\u0335" * 6 + "a"
     assert shown("long " * 100, 20) == "long long long long…"
     assert (language("fr"), language("xx")) == ("French", "xx")
+
+
+def test_what_was_searched_is_marked_and_nothing_else_is_markup() -> None:
+    assert marked("<b>Bridge & bridges</b> at Café", "bridge cafe") == (
+        "&lt;b&gt;<mark>Bridge</mark> &amp; bridges&lt;/b&gt; at <mark>Café</mark>"
+    )
+    assert marked("東京都知事が橋を", "知事") == "東京都<mark>知事</mark>が橋を"
+    assert marked("amp & lt", "lt amp") == "<mark>amp</mark> &amp; <mark>lt</mark>"
+    assert marked("<i>", "") == "&lt;i&gt;"
+
+
+def test_filters_show_what_they_filter_by(client: httpx.Client) -> None:
+    page = client.get("/?category=Sport/Chess&lang=xx").text
+    assert '<option value="Sport/Chess" selected>' in page
+    assert '<option value="xx" selected>xx</option>' in page
+    assert "No event fits" in page
 
 
 def test_cursors_come_back_as_they_went() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
@@ -135,7 +135,7 @@ def _list(request: Request, wanted: EventFilter, day: str, after: str) -> Respon
         categories, languages = choices(db)
         filters = {"q": wanted.words, "category": wanted.category, "lang": wanted.lang}
         given = {name: value for name, value in filters.items() if value}
-        pages = _pages(request.url.path, given, chosen, now)
+        pages = _pages(request.url.path, given, chosen, now, is_first=not (day or after))
         if page.next is not None:
             older = given | ({"day": day} if day else {}) | {"after": write_place(page.next)}
             pages.insert(0, ("Older", f"{request.url.path}?{urlencode(older)}"))
@@ -150,8 +150,8 @@ def _list(request: Request, wanted: EventFilter, day: str, after: str) -> Respon
             unfiltered=f"{request.url.path}?{urlencode({'q': wanted.words})}" if wanted.words else "/",
             lang=wanted.lang,
             category=wanted.category,
-            languages=languages,
-            categories=categories,
+            languages=_with(languages, wanted.lang),
+            categories=_with(_above(categories), wanted.category),
             events=page.events,
             teasers=teasers_of(db, [event.id for event in page.events]),
             cursor=latest_cursor(db),
@@ -163,6 +163,17 @@ def _list(request: Request, wanted: EventFilter, day: str, after: str) -> Respon
         return Made(body.encode(), HTML)
 
     return _answers(request).of_events(request, make, ages=True)
+
+
+def _above(categories: Sequence[str]) -> list[str]:
+    """The categories and those that hold them: whoever chooses one sees what is below it, too."""
+    parts = (category.split("/") for category in categories)
+    return sorted({"/".join(part[: depth + 1]) for part in parts for depth in range(len(part))})
+
+
+def _with(choices: list[str], chosen: str) -> list[str]:
+    """The choices, and what is chosen though it is none of them any more: a form must show what it filters by."""
+    return choices if not chosen or chosen in choices else [*choices, chosen]
 
 
 def _title(wanted: EventFilter, day: date | None) -> str:
@@ -180,7 +191,9 @@ def _nothing(wanted: EventFilter) -> str:
     return "No events yet: they come with the first polls, within a minute or two."
 
 
-def _pages(path: str, given: dict[str, str], day: date | None, now: datetime) -> list[tuple[str, str]]:
+def _pages(
+    path: str, given: dict[str, str], day: date | None, now: datetime, *, is_first: bool
+) -> list[tuple[str, str]]:
     """The day before, the day after, and the newest."""
     today = now.astimezone(UTC).date()
     shown = day or today
@@ -191,7 +204,7 @@ def _pages(path: str, given: dict[str, str], day: date | None, now: datetime) ->
         (f"{name}: {one.strftime('%-d %B')}", f"{path}?{urlencode(given | {'day': one.isoformat()})}")
         for name, one in days
     ]
-    return pages + ([("Newest", f"{path}?{urlencode(given)}" if given else path)] if day else [])
+    return pages + ([("Newest", f"{path}?{urlencode(given)}" if given else path)] if not is_first else [])
 
 
 @router.get("/events/{number}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from functools import cache
@@ -10,6 +11,9 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from aggregator.store.search import DENSE, words_of
 
 LANGUAGES_RIGHT_TO_LEFT = frozenset({"ar", "fa", "he", "iw", "ur", "ps", "sd", "ug", "yi", "dv"})
 LONGEST_SHOWN = 300
@@ -20,6 +24,9 @@ JOINERS = frozenset("\u200c\u200d")
 
 MOST_STACKED = 6
 """Marks on one letter that are shown: no language has more, and a pile of them covers the lines around it."""
+
+WORD = rf"(?:(?!{DENSE.pattern})\w)+|\w"
+"""A word; of scripts without spaces a character, so that a part of what stands together is found, too."""
 
 LANGUAGES = {
     "ar": "Arabic",
@@ -92,6 +99,7 @@ def _environment() -> Environment:
         "counted": counted,
         "language": language,
         "link": link,
+        "marked": marked,
     }
     environment.globals["asset"] = asset
     return environment
@@ -122,6 +130,26 @@ def _tamed(text: str) -> str:
         if stacked <= MOST_STACKED and (kind not in {"Cc", "Cf"} or char in "\n\t" or char in JOINERS):
             kept.append(char)
     return "".join(kept)
+
+
+def marked(text: str, searched: str) -> Markup:
+    """The text, escaped, with the words that were searched in <mark>.
+
+    Whole words, in either case, with or without accents, as the index finds them; of scripts without spaces any part.
+    """
+    words = words_of(searched)
+    parts = [re.escape(word) for word in words if DENSE.search(word)]
+    whole = {_folded(word) for word in words}
+    pieces = re.split(f"({'|'.join([*parts, WORD])})", text) if words else [text]
+    return Markup("").join(
+        Markup("<mark>{}</mark>").format(piece) if piece and _folded(piece) in whole else escape(piece)
+        for piece in pieces
+    )
+
+
+def _folded(word: str) -> str:
+    letters = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def moment(at: datetime | None) -> str:
