@@ -181,6 +181,7 @@ def test_new_events_come_in_by_themselves_and_leave_the_reader_alone(browser: Br
         assert page.locator("article.new").count() == 1
         page.locator("#live button").click()
         page.locator("article.new").nth(1).wait_for()
+        assert page.locator("#live [role=status]").inner_text() == "2 new events"
         assert page.locator("article").first.inner_text().startswith("Orchestra of Tarn")
         assert findings(page) == []
 

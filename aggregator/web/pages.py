@@ -186,7 +186,9 @@ def _title(wanted: EventFilter, day: date | None) -> str:
 
 
 def _nothing(wanted: EventFilter) -> str:
-    if wanted.words or wanted.category or wanted.lang or wanted.since:
+    if wanted.words and wanted.is_plain:
+        return "No event has all these words in one entry: look for fewer, or for others."
+    if wanted.words or not wanted.is_plain:
         return "No event fits: take a filter away, or look for fewer words."
     return "No events yet: they come with the first polls, within a minute or two."
 

@@ -135,7 +135,8 @@ def _tamed(text: str) -> str:
 def marked(text: str, searched: str) -> Markup:
     """The text, escaped, with the words that were searched in <mark>.
 
-    Whole words, in either case, with or without accents, as the index finds them; of scripts without spaces any part.
+    Whole words, in either case, with or without accents, as the index finds them; any part where a script has
+    no spaces.
     """
     words = words_of(searched)
     parts = [re.escape(word) for word in words if DENSE.search(word)]

@@ -7,12 +7,13 @@
   if (!bar || !river || !("EventSource" in window)) return;
   const words = bar.querySelector("[role=status]");
   const button = bar.querySelector("button");
-  const SETTLE_MS = 500; // the changes of one batch are shown at once
+  const SETTLE_MS = 1000; // the changes of one batch are shown at once, and the server is not asked more often
   const created = new Set();
   let cursor = bar.dataset.cursor;
   let source = null;
   let timer = 0;
   let isPaused = false;
+  let news = 0;
 
   const isHeld = (article) => {
     const selection = getSelection();
@@ -62,7 +63,8 @@
       const after = document.getElementById(upper.id)?.getBoundingClientRect().top ?? before;
       scrollBy({ top: after - before, behavior: "instant" });
     }
-    if (came) words.textContent = came === 1 ? "1 new event" : `${came} new events`;
+    news += came;
+    if (came) words.textContent = news === 1 ? "1 new event" : `${news} new events`;
   };
 
   const look = () => {
