@@ -375,6 +375,15 @@ def test_filters_show_what_they_filter_by(client: httpx.Client) -> None:
     assert "No event fits" in page
 
 
+def test_a_new_database_says_what_will_come(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    with serving(store) as client:
+        assert "No events yet" in client.get("/").text
+        assert "No event has all these words" in client.get("/search?q=bridge").text
+        assert "No feed is listed" in client.get("/feeds").text
+    store.close()
+
+
 def test_cursors_come_back_as_they_went() -> None:
     assert read_place("") is None
     assert read_place(write_place(Place(None, 7))) == Place(None, 7)
