@@ -10,10 +10,11 @@ import xxhash
 from numpy.typing import NDArray
 
 from aggregator.cluster.meaning import MEANING
-from aggregator.cluster.postings import day_of
+from aggregator.cluster.numbering import Numbering
+from aggregator.cluster.postings import DAY_SECONDS
 from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE
 from aggregator.cluster.tokens import RARITY_STEPS
-from aggregator.types import EntryId, Signed
+from aggregator.types import EntryId, Signed, SignedColumns
 
 Rows = NDArray[np.int64]
 """Row numbers."""
@@ -26,7 +27,7 @@ class Column:
 
     def __init__(self, dtype: type, width: int = 0, fill: float = 0) -> None:
         self._fill = fill
-        self._room: NDArray[Any] = np.full((FIRST_ROOM, width) if width else FIRST_ROOM, fill, dtype=dtype)
+        self._room: NDArray[Any] = np.empty((FIRST_ROOM, width) if width else FIRST_ROOM, dtype)
         self._size = 0
 
     @property
@@ -42,12 +43,13 @@ class Column:
     def grow(self, size: int) -> None:
         """Makes it at least `size` long, filled with its fill value."""
         if size > len(self._room):
-            room = np.full(
-                (max(size, 2 * len(self._room)), *self._room.shape[1:]), self._fill, self._room.dtype
-            )
+            # What is not filled yet takes no memory.
+            room = np.empty((max(size, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
             room[: self._size] = self._room[: self._size]
             self._room = room
-        self._size = max(self._size, size)
+        if size > self._size:
+            self._room[self._size : size] = self._fill
+            self._size = size
 
 
 class Codes:
@@ -65,19 +67,39 @@ class Codes:
         return [codes.setdefault(value, len(codes)) for value in values]
 
 
+def columns_of(entries: Sequence[Signed]) -> SignedColumns:
+    """The entries by columns."""
+    signatures = [entry.signature for entry in entries]
+    return SignedColumns(
+        ids=[entry.id for entry in entries],
+        source_keys=[entry.source_key for entry in entries],
+        langs=[entry.lang for entry in entries],
+        times=[entry.at for entry in entries],
+        truncated=[signature.truncated for signature in signatures],
+        minhashes=[signature.minhash for signature in signatures],
+        titles=[signature.title for signature in signatures],
+        leads=[signature.lead for signature in signatures],
+        bodies=[signature.body for signature in signatures],
+        terms=[signature.terms for signature in signatures],
+        term_marks=[signature.term_marks for signature in signatures],
+        term_rarities=[signature.term_rarity for signature in signatures],
+        meanings=[signature.meaning for signature in signatures],
+    )
+
+
 class Entries:
     """The entries in memory. A row's terms stand at `starts[row]` to `starts[row + 1]` of the term columns."""
 
     def __init__(self, *, semantic: bool = False) -> None:
         self.semantic = semantic
-        self.row_of: dict[EntryId, int] = {}
-        self.vocabulary = Codes()
+        self._row_of = Numbering()
+        self._vocabulary = Numbering()
         self._word = Column(np.uint32)
         self._languages = Codes("")
         self._outlets = Codes("")
         self._number = Column(np.int64)
         self._at = Column(np.float64)
-        self._day = Column(np.int64)
+        self._day = Column(np.int32)
         self._lang = Column(np.int32)
         self._outlet = Column(np.int32)
         self._content = Column(np.uint64)
@@ -91,34 +113,46 @@ class Entries:
     def __len__(self) -> int:
         return len(self._number.view)
 
-    def append(self, entries: Sequence[Signed]) -> Rows:
-        """The rows of entries, none of which may be here yet."""
+    @property
+    def vocabulary(self) -> int:
+        """How many different terms there are."""
+        return len(self._vocabulary)
+
+    def append(self, entries: SignedColumns) -> Rows:
+        """The rows of entries; one that was here before is found at its new row from now on."""
         first = len(self)
-        rows = np.arange(first, first + len(entries), dtype=np.int64)
-        self.row_of.update((entry.id, row) for row, entry in enumerate(entries, first))
-        signatures = [entry.signature for entry in entries]
-        lengths = np.array([len(signature.term_marks) for signature in signatures], dtype=np.int64)
-        terms = np.frombuffer(b"".join(signature.terms for signature in signatures), dtype="<u4")
-        self._number.extend(np.array([entry.id for entry in entries], dtype=np.int64))
-        self._at.extend(np.array([entry.at.timestamp() for entry in entries]))
-        self._day.extend(np.array([day_of(entry.at) for entry in entries], dtype=np.int64))
-        self._lang.extend(np.array(self._languages.of(entry.lang for entry in entries), dtype=np.int32))
-        self._outlet.extend(np.array(self._outlets.of(entry.source_key for entry in entries), dtype=np.int32))
-        self._content.extend(np.array([_content(entry) for entry in entries], dtype=np.uint64))
+        rows = np.arange(first, first + len(entries.ids), dtype=np.int64)
+        numbers = np.array(entries.ids, dtype=np.int64)
+        self._row_of.put(numbers.view(np.uint64), rows.astype(np.int32))
+        words = np.frombuffer(b"".join(entries.terms), dtype="<u4")
+        terms = self._vocabulary.number(words.astype(np.uint64))
+        self._number.extend(numbers)
+        self._at.extend(np.array([at.timestamp() for at in entries.times], dtype=np.float64))
+        self._day.extend((self._at.view[first:] // DAY_SECONDS).astype(np.int32))
+        self._lang.extend(np.array(self._languages.of(entries.langs), dtype=np.int32))
+        self._outlet.extend(np.array(self._outlets.of(entries.source_keys), dtype=np.int32))
+        self._content.extend(_contents(entries))
+        lengths = np.array([len(marks) for marks in entries.term_marks], dtype=np.int64)
         self._starts.extend(self._starts.view[-1] + np.cumsum(lengths))
-        self._term.extend(np.array(self.vocabulary.of(terms.tolist()), dtype=np.int32))
-        self._word.grow(len(self.vocabulary))
-        self._word.view[self._term.view[len(self._term.view) - len(terms) :]] = terms
-        self._mark.extend(np.frombuffer(b"".join(s.term_marks for s in signatures), dtype=np.uint8))
-        self._rarity.extend(np.frombuffer(b"".join(s.term_rarity for s in signatures), dtype=np.uint8))
+        self._term.extend(terms)
+        self._word.grow(len(self._vocabulary))
+        self._word.view[terms] = words
+        self._mark.extend(np.frombuffer(b"".join(entries.term_marks), dtype=np.uint8))
+        self._rarity.extend(np.frombuffer(b"".join(entries.term_rarities), dtype=np.uint8))
         if self.semantic:
-            meanings = b"".join(s.meaning or bytes(MEANING) for s in signatures)
+            meanings = b"".join([meaning or bytes(MEANING) for meaning in entries.meanings])
             self._meaning.extend(np.frombuffer(meanings, dtype=np.int8).reshape(-1, MEANING))
         return rows
 
+    def find(self, entries: Sequence[EntryId]) -> NDArray[np.int32]:
+        """The row of each of these entries, -1 if it is not here."""
+        return self._row_of.find(np.array(entries, dtype=np.uint64))
+
     def rows_of(self, entries: Iterable[EntryId]) -> Rows:
-        """The row of each of these entries."""
-        return np.array([self.row_of[entry] for entry in entries], dtype=np.int64)
+        """The row of each of these entries, all of which are here."""
+        rows: Rows = self.find(list(entries)).astype(np.int64)
+        assert not len(rows) or rows.min() >= 0, "an entry is not in the window"
+        return rows
 
     @property
     def number(self) -> NDArray[np.int64]:
@@ -139,7 +173,7 @@ class Entries:
         return self._at.view
 
     @property
-    def day(self) -> NDArray[np.int64]:
+    def day(self) -> NDArray[np.int32]:
         """The day of its time, counted from 1970-01-01 in UTC."""
         return self._day.view
 
@@ -188,13 +222,16 @@ class Entries:
         return owner, np.arange(len(owner)) + np.repeat(starts[rows] - before, lengths)
 
 
-def _content(entry: Signed) -> int:
-    signature = entry.signature
-    digest = xxhash.xxh3_64()
-    for part in (signature.minhash, signature.title, signature.lead, signature.body, signature.terms):
-        digest.update(part)
-    digest.update(f"{entry.source_key} {entry.lang} {signature.truncated}".encode())
-    return digest.intdigest()
+def _contents(entries: SignedColumns) -> NDArray[np.uint64]:
+    parts = zip(entries.minhashes, entries.titles, entries.leads, entries.bodies, entries.terms, strict=True)
+    told = zip(entries.source_keys, entries.langs, entries.truncated, strict=True)
+    return np.array(
+        [
+            xxhash.xxh3_64_intdigest(b"".join(part) + f"{source} {lang} {truncated}".encode())
+            for part, (source, lang, truncated) in zip(parts, told, strict=True)
+        ],
+        dtype=np.uint64,
+    )
 
 
 RARITIES = np.arange(256) / RARITY_STEPS

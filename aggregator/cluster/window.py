@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from aggregator.cluster.meaning import VECTOR, to_bytes
 from aggregator.cluster.postings import Postings
-from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Rows
+from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Rows, columns_of
 from aggregator.cluster.signature import band_keys
-from aggregator.types import Signed
+from aggregator.types import Signed, SignedColumns
 
 EXPECTED = 300.0
 """Entries that a language's word list counts for beside the window's own: what a word's rarity is before the
@@ -125,7 +125,7 @@ class Window:
         self._terms = Postings()
         self._bands = Postings()
         self._counts: OrderedDict[int, tuple[Column, list[int]]] = OrderedDict()
-        self._rows_of_day: dict[int, list[int]] = {}
+        self._rows_of_day: dict[int, list[NDArray[np.int32]]] = {}
         self._living: Counter[int] = Counter()
         self._alive = Column(np.bool_)
         self._among = Column(np.int32)
@@ -146,9 +146,13 @@ class Window:
 
     def put(self, entries: Sequence[Signed]) -> Rows:
         """The rows of entries, which are findable from now on; an entry that was here before gets a new row."""
-        known = [row for entry in entries if (row := self.entries.row_of.get(entry.id)) is not None]
-        if known:
-            self._bury(np.array(known, dtype=np.int64))
+        return self.put_columns(columns_of(entries))
+
+    def put_columns(self, entries: SignedColumns) -> Rows:
+        """As `put`: many at once, as the store gives them."""
+        known = self.entries.find(entries.ids)
+        if (known >= 0).any():
+            self._bury(known[known >= 0].astype(np.int64))
         rows = self.entries.append(entries)
         for column in (
             self._among,
@@ -167,12 +171,12 @@ class Window:
         self._terms.add(days[owner], self.entries.term[at].astype(np.uint32), rows[owner])
         worded = np.flatnonzero(np.bincount(owner, minlength=len(rows)))
         if len(worded):
-            keys = _bands([entries[place].signature.minhash for place in worded.tolist()])
+            keys = _bands([entries.minhashes[place] for place in worded.tolist()])
             self._bands.add(
                 np.repeat(days[worded], keys.shape[1]), keys.ravel(), np.repeat(rows[worded], keys.shape[1])
             )
         for day in np.unique(days).tolist():
-            self._rows_of_day.setdefault(day, []).extend(rows[days == day].tolist())
+            self._rows_of_day.setdefault(day, []).append(rows[days == day].astype(np.int32))
         self._recount(rows, 1)
         return rows
 
@@ -199,14 +203,21 @@ class Window:
             terms = self.entries.term[at[chosen[owner]]]
             for about in range(day - self._reach, day + self._reach + 1):
                 if about in self._counts:
-                    _count(self._counts[about], terms, int(chosen.sum()), len(self.entries.vocabulary), step)
+                    _count(self._counts[about], terms, int(chosen.sum()), self.entries.vocabulary, step)
 
     def rows_on(self, days: Iterable[int]) -> Rows:
         """The living rows of these days."""
-        found = [row for day in days for row in self._rows_of_day.get(day, [])]
-        rows: Rows = np.array(sorted(found), dtype=np.int64)
+        rows = np.sort(np.concatenate([self._rows_on(day) for day in days] or [np.empty(0, np.int64)]))
         living: Rows = rows[self._alive.view[rows]]
         return living
+
+    def _rows_on(self, day: int) -> Rows:
+        parts = self._rows_of_day.get(day)
+        if parts is None:
+            return np.empty(0, np.int64)
+        if len(parts) > 1:
+            parts[:] = [np.concatenate(parts)]
+        return parts[0].astype(np.int64)
 
     def surroundings(self, rows: Rows) -> NDArray[np.int64]:
         """How many entries there are whose coming and going may change what is near to each row.
@@ -248,14 +259,14 @@ class Window:
         if known is None:
             known = self._counts[day] = (Column(np.int32), [0])
             for near in range(day - self._reach, day + self._reach + 1):
-                rows = np.array(self._rows_of_day.get(near, []), dtype=np.int64)
+                rows = self._rows_on(near)
                 rows = rows[self._alive.view[rows]]
                 _, at = self.entries.spread(rows)
-                _count(known, self.entries.term[at], len(rows), len(self.entries.vocabulary), 1)
+                _count(known, self.entries.term[at], len(rows), self.entries.vocabulary, 1)
             if len(self._counts) > KNOWN_DAYS:
                 self._counts.popitem(last=False)
         self._counts.move_to_end(day)
-        known[0].grow(len(self.entries.vocabulary))
+        known[0].grow(self.entries.vocabulary)
         return known
 
     # ---- weights ---------------------------------------------------------------------------------
@@ -398,7 +409,7 @@ class Window:
         words, local = np.unique(terms[left.at], return_inverse=True)
         # Each left row's terms as a row of a table; its last column stands for all words that no left row has.
         width = len(words) + 1
-        column_of = np.full(len(self.entries.vocabulary), len(words), dtype=np.int64)
+        column_of = np.full(self.entries.vocabulary, len(words), dtype=np.int64)
         column_of[words] = np.arange(len(words))
         table = np.zeros(len(rows) * width, dtype=np.int32)
         table[left.owner * width + local] = np.arange(1, len(left.at) + 1)

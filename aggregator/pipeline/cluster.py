@@ -419,22 +419,20 @@ class Clusterer:
             wanted |= set(stored_days)
         for day in sorted(wanted - self._loaded):
             self._loaded.add(day)
-            known = self._window.entries.row_of
-            found = [
-                (signed, among)
-                for signed, among in stored.settled_on(db, day, SCHEME)
-                if signed.id not in known and signed.id not in without
-            ]
-            rows = self._window.put([signed for signed, _ in found])
-            self._window.remember_among(rows, np.array([among for _, among in found], dtype=np.int64))
+            there = sorted(set(stored.signed_on(db, day)).difference(without))
+            here = self._window.entries.find(there)
+            missing = [entry for entry, row in zip(there, here.tolist(), strict=True) if row < 0]
+            for found, among in stored.settled_columns(db, missing, SCHEME):
+                rows = self._window.put_columns(found)
+                self._window.remember_among(rows, np.array(among, dtype=np.int64))
 
     def _ordered(self, entries: Iterable[EntryId]) -> list[EntryId]:
         """The entries in an order made of their content."""
-        row_of, content = self._window.entries.row_of, self._window.entries.content
-        keys = {
-            entry: int(content[row]) if (row := row_of.get(entry)) is not None else 0 for entry in entries
-        }
-        return sorted(keys, key=lambda entry: (keys[entry], entry))
+        numbers = sorted(entries)
+        rows = self._window.entries.find(numbers)
+        keys = np.zeros(len(numbers), np.uint64)
+        keys[rows >= 0] = self._window.entries.content[rows[rows >= 0]]
+        return [numbers[place] for place in np.argsort(keys, kind="stable").tolist()]
 
     # ---- writing ---------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.store import Store
 from aggregator.store.corrections import all_corrections
-from aggregator.store.events import events_of, settled_on, signed_entries
+from aggregator.store.events import events_of, settled_columns, signed_entries, signed_on
 from aggregator.types import Correction, CorrectionKind, EntryId
 
 FEWEST_CASES = 10
@@ -167,23 +167,23 @@ def _see(db: Connection, cases: Sequence[Case], days: float, network: Network) -
     reach = 2 * math.ceil(days)
     known = {day_of(signed.at) for signed in signed_entries(db, spoken)}
     for day in sorted({day + step for day in known for step in range(-reach, reach + 1)}):
-        window.put([signed for signed, _ in settled_on(db, day, SCHEME)])
-    row_of = window.entries.row_of
-    spoken &= row_of.keys()
-    for _ in survey(window, np.array(sorted(row_of[entry] for entry in spoken), dtype=np.int64)):
+        for found, _ in settled_columns(db, signed_on(db, day), SCHEME):
+            window.put_columns(found)
+    rows = window.entries.find(list(spoken))
+    for _ in survey(window, np.sort(rows[rows >= 0]).astype(np.int64)):
         continue
     return [seen for case in cases if (seen := _seen(db, case, window, network)) is not None]
 
 
 def _seen(db: Connection, case: Case, window: Window, network: Network) -> _Seen | None:
-    row_of, number = window.entries.row_of, window.entries.number
+    number = window.entries.number
     truth = dict.fromkeys(case.apart, False) | dict.fromkeys(case.together, True)
-    told = [pair for pair in truth if pair[0] in row_of and pair[1] in row_of]
-    if window.semantic:
-        told = [pair for pair in told if window.has_meaning(np.array([row_of[end] for end in pair])).all()]
-    if not told:
+    ends = window.entries.find([end for pair in truth for end in pair]).astype(np.int64).reshape(-1, 2)
+    ends = ends[(ends >= 0).all(axis=1)]
+    if window.semantic and len(ends):
+        ends = ends[window.has_meaning(ends.ravel()).reshape(-1, 2).all(axis=1)]
+    if not len(ends):
         return None
-    ends = np.array([[row_of[a], row_of[b]] for a, b in told], dtype=np.int64)
     spoken, around = judge(window, network, ends[:, 0], ends[:, 1]), weigh(window, network, np.unique(ends))
     a, b = np.concatenate((spoken.a, around.a)), np.concatenate((spoken.b, around.b))
     features = np.concatenate((spoken.features, around.features))

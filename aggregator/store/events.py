@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,11 +37,15 @@ from aggregator.types import (
     Relation,
     Signature,
     Signed,
+    SignedColumns,
     Teaser,
     TeaserKind,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+SETTLED_AT_ONCE = 20_000
+"""Entries read together into the clusterer's memory: some 30 MB."""
 
 
 def _signed_query() -> Select[Any]:
@@ -132,19 +136,50 @@ def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
     ]
 
 
-def settled_on(db: Connection, day: int, scheme: int) -> list[tuple[Signed, int]]:
-    """The entries of one day (days since 1970-01-01 UTC) that the clusterer has seen, signed by `scheme`.
+def signed_on(db: Connection, day: int) -> list[EntryId]:
+    """The numbers of the signed entries of one day (days since 1970-01-01 UTC), in rising order."""
+    start = EPOCH + timedelta(days=day)
+    query = select(SIGNATURE.c.entry_id).where(
+        SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1)
+    )
+    return sorted(map(EntryId, db.execute(query).scalars()))
+
+
+def settled_columns(
+    db: Connection, entries: Sequence[EntryId], scheme: int
+) -> Iterator[tuple[SignedColumns, list[int]]]:
+    """Those of these entries that the clusterer has seen, signed by `scheme`, in parts and in order.
 
     With each, how many entries its window held when it was last decided on.
     """
-    start = EPOCH + timedelta(days=day)
-    query = (
-        _signed_query().add_columns(DECISION.c.among).outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id)
+    columns = select(
+        ENTRY.c.id,
+        ENTRY.c.source,
+        ENTRY.c.lang,
+        SIGNATURE.c.at,
+        SIGNATURE.c.truncated,
+        SIGNATURE.c.minhash,
+        SIGNATURE.c.title,
+        SIGNATURE.c.lead,
+        SIGNATURE.c.body,
+        SIGNATURE.c.terms,
+        SIGNATURE.c.term_marks,
+        SIGNATURE.c.term_rarity,
+        SIGNATURE.c.meaning,
+        DECISION.c.among,
     )
-    query = query.where(
-        SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1), SIGNATURE.c.scheme == scheme
-    ).order_by(ENTRY.c.id)
-    return [(_signed(row), row.among or 0) for row in db.execute(query.where(~ENTRY.c.pending)).all()]
+    columns = columns.join(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
+    columns = columns.outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id).order_by(ENTRY.c.id)
+    columns = columns.where(~ENTRY.c.pending, SIGNATURE.c.scheme == scheme)
+    for start in range(0, len(entries), SETTLED_AT_ONCE):
+        part = entries[start : start + SETTLED_AT_ONCE]
+        rows = db.execute(columns.where(among(ENTRY.c.id, part))).all()
+        if rows:
+            ids, sources, *others, populations = zip(*rows, strict=True)
+            yield (
+                SignedColumns(ids, [source.casefold() for source in sources], *others),
+                [population or 0 for population in populations],
+            )
 
 
 def count_by_day(db: Connection, since: datetime) -> dict[int, int]:
