@@ -27,7 +27,7 @@ class Column:
 
     def __init__(self, dtype: type, width: int = 0, fill: float = 0) -> None:
         self._fill = fill
-        self._room: NDArray[Any] = np.empty((FIRST_ROOM, width) if width else FIRST_ROOM, dtype)
+        self._room: NDArray[Any] = np.zeros((FIRST_ROOM, width) if width else FIRST_ROOM, dtype)
         self._size = 0
 
     @property
@@ -43,13 +43,46 @@ class Column:
     def grow(self, size: int) -> None:
         """Makes it at least `size` long, filled with its fill value."""
         if size > len(self._room):
-            # What is not filled yet takes no memory.
-            room = np.empty((max(size, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
+            # Zeros that nobody has written over take no memory.
+            room = np.zeros((max(size, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
             room[: self._size] = self._room[: self._size]
             self._room = room
-        if size > self._size:
+        if self._fill and size > self._size:
             self._room[self._size : size] = self._fill
-            self._size = size
+        self._size = max(self._size, size)
+
+
+class Recent:
+    """A vector for each of the rows that got one last, at most so many: the oldest are forgotten first."""
+
+    def __init__(self, dtype: type, width: int, most: int) -> None:
+        self._vectors: NDArray[Any] = np.zeros((most, width), dtype)
+        self._row: Rows = np.full(most, -1, dtype=np.int64)
+        self._place = Column(np.int32, fill=-1)
+        self._next = 0
+
+    def known(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of rows have their vector."""
+        self._place.grow(int(rows.max(initial=-1)) + 1)
+        found: NDArray[np.bool_] = self._place.view[rows] >= 0
+        return found
+
+    def get(self, rows: Rows) -> NDArray[Any]:
+        """The vectors [rows, width] of rows, all of which are known."""
+        found: NDArray[Any] = self._vectors[self._place.view[rows]]
+        return found
+
+    def put(self, rows: Rows, vectors: NDArray[Any]) -> None:
+        """Gives each of rows, named once each and at most as many as fit, its vector."""
+        known = self.known(rows)
+        self._vectors[self._place.view[rows[known]]] = vectors[known]
+        fresh = rows[~known]
+        places = (self._next + np.arange(len(fresh))) % len(self._row)
+        self._next = (self._next + len(fresh)) % len(self._row)
+        forgotten = self._row[places]
+        self._place.view[forgotten[forgotten >= 0]] = -1
+        self._row[places], self._place.view[fresh] = fresh, places
+        self._vectors[places] = vectors[~known]
 
 
 class Codes:
@@ -144,9 +177,9 @@ class Entries:
             self._meaning.extend(np.frombuffer(meanings, dtype=np.int8).reshape(-1, MEANING))
         return rows
 
-    def find(self, entries: Sequence[EntryId]) -> NDArray[np.int32]:
+    def find(self, entries: Sequence[EntryId] | NDArray[np.int64]) -> NDArray[np.int32]:
         """The row of each of these entries, -1 if it is not here."""
-        return self._row_of.find(np.array(entries, dtype=np.uint64))
+        return self._row_of.find(np.asarray(entries, dtype=np.uint64))
 
     def rows_of(self, entries: Iterable[EntryId]) -> Rows:
         """The row of each of these entries, all of which are here."""

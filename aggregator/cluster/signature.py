@@ -265,12 +265,12 @@ def _marks(tokens: Sequence[Token]) -> bytes:
 
 
 def band_keys(minhash: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """The keys [n, BANDS] of MinHash values [n, PERMUTATIONS]; the same values in two bands give two keys.
+    """The keys [n, bands] of MinHash values [n, bands * BAND_ROWS]; the same values in two bands give two keys.
 
     Entries without words have one MinHash and would all meet: the caller leaves them out.
     """
-    rows = minhash.reshape(len(minhash), BANDS, BAND_ROWS).astype(np.uint64)
-    keys = np.broadcast_to(np.arange(BANDS, dtype=np.uint64), rows.shape[:2])
+    rows = minhash.reshape(len(minhash), -1, BAND_ROWS).astype(np.uint64)
+    keys = np.broadcast_to(np.arange(rows.shape[1], dtype=np.uint64), rows.shape[:2])
     for row in range(BAND_ROWS):
         keys = _mix(keys * np.uint64(0x9E3779B97F4A7C15) + rows[:, :, row])
     return keys

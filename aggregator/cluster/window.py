@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from aggregator.cluster.meaning import VECTOR, to_bytes
 from aggregator.cluster.postings import Postings
-from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Rows, columns_of
-from aggregator.cluster.signature import band_keys
+from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Recent, Rows, columns_of
+from aggregator.cluster.signature import BAND_ROWS, band_keys
 from aggregator.types import Signed, SignedColumns
 
 EXPECTED = 300.0
@@ -45,6 +45,9 @@ ECHO = 256
 ECHO_NEIGHBOURS = 12
 """An entry's echo: its terms and those of its nearest entries, as a sketch of ECHO numbers (Charikar, Chen,
 Farach-Colton 2002: Finding frequent items in data streams)."""
+
+MOST_SKETCHES = 200_000
+"""Sketches that are kept: 51 MB. Those of other rows are made anew where an echo asks for them."""
 
 MOST_KEPT = 300_000
 KEPT_FOR_EACH = 50
@@ -132,8 +135,7 @@ class Window:
         self._settled = Column(np.bool_)
         self._near = Column(np.int32, NEIGHBOURS, -1)
         self._closeness = Column(np.float32, NEIGHBOURS)
-        self._sketch = Column(np.int8, ECHO)
-        self._sketched = Column(np.bool_)
+        self._sketches = Recent(np.int8, ECHO, MOST_SKETCHES)
         self._echo = Column(np.int8, ECHO)
         self._usual_echo = Column(np.float32)
         self._changes = 0
@@ -159,8 +161,6 @@ class Window:
             self._settled,
             self._near,
             self._closeness,
-            self._sketch,
-            self._sketched,
             self._echo,
             self._usual_echo,
         ):
@@ -472,12 +472,21 @@ class Window:
         near[owners, rank], far[owners, rank] = everyone[chosen], values[chosen]
         self._near.view[changed], self._closeness.view[changed] = near, far
 
-    def _sketch_of(self, rows: Rows, weighed: Weighed) -> None:
-        """Remembers a sketch of the terms of rows, as they weigh now."""
+    def _sketch_of(self, rows: Rows, weighed: Weighed) -> NDArray[np.int8]:
+        """A sketch of the terms of rows, as they weigh now; it is remembered."""
         bucket, sign = _bucket(self.entries.word[self.entries.term[weighed.at]])
         sketch = np.bincount(weighed.owner * ECHO + bucket, weighed.weight * sign, minlength=len(rows) * ECHO)
-        self._sketch.view[rows] = to_bytes(sketch.astype(np.float64).reshape(-1, ECHO))
-        self._sketched.view[rows] = True
+        found = to_bytes(sketch.astype(np.float64).reshape(-1, ECHO))
+        self._sketches.put(rows, found)
+        return found
+
+    def _sketches_of(self, rows: Rows) -> NDArray[np.int8]:
+        found = np.empty((len(rows), ECHO), np.int8)
+        known = self._sketches.known(rows)
+        found[known] = self._sketches.get(rows[known])
+        if not known.all():
+            found[~known] = self._sketch_of(rows[~known], self.weigh(rows[~known]))
+        return found
 
     def echo(self, rows: Rows) -> None:
         """Makes the echo of rows anew from the entries that are near to them."""
@@ -485,11 +494,8 @@ class Window:
         close = np.where(near >= 0, self._closeness.view[rows][:, :ECHO_NEIGHBOURS], np.float32(0))
         who = np.concatenate((rows[:, None], np.maximum(near, 0)), axis=1)
         share = np.concatenate((np.ones((len(rows), 1), np.float32), close), axis=1)
-        missing = np.unique(who[~self._sketched.view[who]])
-        if len(missing):
-            self._sketch_of(missing, self.weigh(missing))
         different, which = np.unique(who, return_inverse=True)
-        sketch = self._sketch.view[different].astype(np.float32)
+        sketch = self._sketches_of(different).astype(np.float32)
         sketch /= np.maximum(np.linalg.norm(sketch, axis=1), 1e-9)[:, None]
         summed = np.einsum("rn,rne->re", share, sketch[which.reshape(who.shape)])
         self._echo.view[rows] = to_bytes(summed)
@@ -545,7 +551,7 @@ def _count(
 
 def _bands(minhashes: Sequence[bytes]) -> NDArray[np.uint32]:
     values = np.frombuffer(b"".join(minhashes), dtype="<u4").reshape(len(minhashes), -1)
-    return (band_keys(values)[:, :LOOKED_UP_BANDS] >> np.uint64(32)).astype(np.uint32)
+    return (band_keys(values[:, : LOOKED_UP_BANDS * BAND_ROWS]) >> np.uint64(32)).astype(np.uint32)
 
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:

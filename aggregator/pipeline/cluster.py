@@ -70,6 +70,9 @@ WRITTEN = 4
 KEPT_COMPARED = 8
 """Candidates that are kept with a decision."""
 
+LOADED = 5_000
+"""Entries read together into memory: some 8 MB."""
+
 MOST_PREPARED = 5_000
 """Prepared entries kept between batches, about 4 kB each."""
 
@@ -417,14 +420,14 @@ class Clusterer:
         wanted = {day + step for day in days for step in range(-most, most + 1)}
         if not self._loaded and (stored_days := stored.days_of_few(db, FEW)):
             wanted |= set(stored_days)
-        for day in sorted(wanted - self._loaded):
-            self._loaded.add(day)
-            there = sorted(set(stored.signed_on(db, day)).difference(without))
-            here = self._window.entries.find(there)
-            missing = [entry for entry, row in zip(there, here.tolist(), strict=True) if row < 0]
-            for found, among in stored.settled_columns(db, missing, SCHEME):
-                rows = self._window.put_columns(found)
-                self._window.remember_among(rows, np.array(among, dtype=np.int64))
+        missing = wanted - self._loaded
+        self._loaded |= missing
+        there = np.unique(np.array(stored.signed_on(db, missing), dtype=np.int64))
+        there = there[(self._window.entries.find(there) < 0) & ~np.isin(there, list(without))]
+        for start in range(0, len(there), LOADED):
+            found, among = stored.settled_columns(db, there[start : start + LOADED].tolist(), SCHEME)
+            rows = self._window.put_columns(found)
+            self._window.remember_among(rows, np.array(among, dtype=np.int64))
 
     def _ordered(self, entries: Iterable[EntryId]) -> list[EntryId]:
         """The entries in an order made of their content."""

@@ -21,6 +21,7 @@ from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.store import Store
 from aggregator.store.corrections import all_corrections
+from aggregator.store.entries import chunks
 from aggregator.store.events import events_of, settled_columns, signed_entries, signed_on
 from aggregator.types import Correction, CorrectionKind, EntryId
 
@@ -166,9 +167,9 @@ def _see(db: Connection, cases: Sequence[Case], days: float, network: Network) -
     window = Window(days, semantic=network.semantic)
     reach = 2 * math.ceil(days)
     known = {day_of(signed.at) for signed in signed_entries(db, spoken)}
-    for day in sorted({day + step for day in known for step in range(-reach, reach + 1)}):
-        for found, _ in settled_columns(db, signed_on(db, day), SCHEME):
-            window.put_columns(found)
+    nearby = {day + step for day in known for step in range(-reach, reach + 1)}
+    for part in chunks(sorted(signed_on(db, nearby))):
+        window.put_columns(settled_columns(db, part, SCHEME)[0])
     rows = window.entries.find(list(spoken))
     for _ in survey(window, np.sort(rows[rows >= 0]).astype(np.int64)):
         continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,9 +43,6 @@ from aggregator.types import (
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-SETTLED_AT_ONCE = 20_000
-"""Entries read together into the clusterer's memory: some 30 MB."""
 
 
 def _signed_query() -> Select[Any]:
@@ -136,19 +133,22 @@ def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
     ]
 
 
-def signed_on(db: Connection, day: int) -> list[EntryId]:
-    """The numbers of the signed entries of one day (days since 1970-01-01 UTC), in rising order."""
-    start = EPOCH + timedelta(days=day)
-    query = select(SIGNATURE.c.entry_id).where(
-        SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1)
-    )
-    return sorted(map(EntryId, db.execute(query).scalars()))
+def signed_on(db: Connection, days: Iterable[int]) -> list[EntryId]:
+    """The numbers of the signed entries of some days (days since 1970-01-01 UTC), in no particular order."""
+    found: list[EntryId] = []
+    for day in days:
+        start = EPOCH + timedelta(days=day)
+        query = select(SIGNATURE.c.entry_id).where(
+            SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1)
+        )
+        found.extend(db.execute(query).scalars())
+    return found
 
 
 def settled_columns(
-    db: Connection, entries: Sequence[EntryId], scheme: int
-) -> Iterator[tuple[SignedColumns, list[int]]]:
-    """Those of these entries that the clusterer has seen, signed by `scheme`, in parts and in order.
+    db: Connection, entries: Collection[EntryId], scheme: int
+) -> tuple[SignedColumns, list[int]]:
+    """Those of these entries that the clusterer has seen, signed by `scheme`, in the order of their numbers.
 
     With each, how many entries its window held when it was last decided on.
     """
@@ -171,15 +171,12 @@ def settled_columns(
     columns = columns.join(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
     columns = columns.outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id).order_by(ENTRY.c.id)
     columns = columns.where(~ENTRY.c.pending, SIGNATURE.c.scheme == scheme)
-    for start in range(0, len(entries), SETTLED_AT_ONCE):
-        part = entries[start : start + SETTLED_AT_ONCE]
-        rows = db.execute(columns.where(among(ENTRY.c.id, part))).all()
-        if rows:
-            ids, sources, *others, populations = zip(*rows, strict=True)
-            yield (
-                SignedColumns(ids, [source.casefold() for source in sources], *others),
-                [population or 0 for population in populations],
-            )
+    rows = db.execute(columns.where(among(ENTRY.c.id, entries))).all()
+    ids, sources, *others, populations = zip(*rows, strict=True) if rows else [()] * 14
+    return (
+        SignedColumns(ids, [source.casefold() for source in sources], *others),
+        [population or 0 for population in populations],
+    )
 
 
 def count_by_day(db: Connection, since: datetime) -> dict[int, int]:
