@@ -661,6 +661,13 @@ class EventFilter:
         return not (self.source or self.category or self.lang or self.since or self.until)
 
 
+class Span(NamedTuple):
+    """A stretch of time: `since` is in it, `until` is not; None = without an end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class Place(NamedTuple):
     """Where a page of a list ends: at this time, if the list is ordered by time, and this number."""
 

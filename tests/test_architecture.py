@@ -65,6 +65,7 @@ HOMES = {
     "prometheus_client": {"meters"},
     "apscheduler": {"daemon"},
     "rich": {"cli"},
+    "pyarrow": {"pipeline"},
     "pydantic": {"config", "web"},
     "pydantic_settings": {"config"},
 }

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aggregator.cli.parser import build_parser
+from aggregator.cli.parser import as_commands, build_parser
 from aggregator.config import Settings, SettingsError, load_settings, strange_variables
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser().parse_args(as_commands(sys.argv[1:] if argv is None else argv))
     given = vars(arguments)
     try:
         settings = load_settings({name: given.get(name) for name in Settings.model_fields})

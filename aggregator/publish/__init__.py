@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aggregator.publish.advice import feed_advice, silence
-from aggregator.publish.jsons import event_json, feed_json, plain_json, summary_json
+from aggregator.publish.jsons import event_json, event_values, feed_json, plain_json, summary_json
 from aggregator.publish.syndication import FeedHead, atom, json_feed
 from aggregator.publish.text import event_text
 
@@ -12,6 +12,7 @@ __all__ = [
     "atom",
     "event_json",
     "event_text",
+    "event_values",
     "feed_advice",
     "feed_json",
     "json_feed",
