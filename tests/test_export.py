@@ -182,7 +182,7 @@ def test_a_fault_is_one_message(tmp_path: Path, arguments: tuple[str, ...], stat
 
 
 def test_without_the_library_parquet_says_how_to_get_it(tmp_path: Path) -> None:
-    hidden = "import sys; sys.modules['pyarrow'] = None; from aggregator.cli import main; sys.exit(main(sys.argv[1:]))"
+    hidden = "import sys; sys.modules['pyarrow'] = None; from aggregator.cli import main; sys.exit(main())"
     arguments = ["events", "export", "--output", str(tmp_path / "x.parquet")]
     done = subprocess.run(
         [sys.executable, "-c", hidden, *arguments],
