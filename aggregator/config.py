@@ -16,6 +16,7 @@ PREFIX = "AGGREGATOR_"
 DAY = 86_400
 YEAR = 366 * DAY
 
+LogFormat = Literal["auto", "text", "json"]
 
 WORDS = {
     "int_parsing": "give a whole number",
@@ -82,6 +83,9 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe log line"
     )
+    log_format: LogFormat = Field(
+        "auto", description="text, json (one object a line), or auto: text on a terminal and json elsewhere"
+    )
     user_agent_contact: str = Field(
         "", max_length=200, description="address or page where publishers reach you, sent in User-Agent"
     )
@@ -111,6 +115,11 @@ class Settings(BaseSettings):
     @classmethod
     def _upper_case(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
+
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("database")
     @classmethod

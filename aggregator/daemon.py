@@ -162,6 +162,12 @@ def _cluster(clusterer: Clusterer, meters: Meters, stop: threading.Event) -> Non
             report.created,
             report.grown,
             report.merged,
+            extra={
+                "entries": report.entries,
+                "events_new": report.created,
+                "events_grown": report.grown,
+                "events_merged": report.merged,
+            },
         )
 
 
@@ -172,10 +178,18 @@ def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
         meters.entries.inc(report.new)
         meters.edits.inc(report.edited)
         name = report.state.title or f"feed {report.state.id}"
+        fields = {
+            "feed": name,
+            "feed_id": report.state.id,
+            "outcome": report.result,
+            "seconds": round(report.seconds, 3),
+            "new": report.new,
+            "edited": report.edited,
+        }
         if report.result is Result.FAILED:
-            log.warning("%s: failed: %s", name, report.detail)
+            log.warning("%s: failed: %s", name, report.detail, extra=fields)
         elif report.new or report.edited:
-            log.info("%s: %d new entries, %d edited", name, report.new, report.edited)
+            log.info("%s: %d new entries, %d edited", name, report.new, report.edited, extra=fields)
 
 
 def _hold(stack: ExitStack, store: Store, role: str) -> None:
