@@ -622,6 +622,32 @@ class Member:
     truncated: bool
 
 
+# ---- telling programs ----------------------------------------------------------------------------
+
+
+class MessageType(StrEnum):
+    """What a message to the webhook is about."""
+
+    CREATED = "event.created"
+    GROWN = "event.grown"
+    MERGED = "event.merged"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to the webhook. `number` orders the messages of an event; `id` stays the same at every try.
+
+    `tries` counts the present one.
+    """
+
+    number: int
+    id: str
+    event: EventId
+    type: MessageType
+    at: datetime
+    tries: int
+
+
 # ---- reading -------------------------------------------------------------------------------------
 
 

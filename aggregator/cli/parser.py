@@ -129,6 +129,7 @@ def _events_and_feeds(commands: _Commands) -> None:
     events.add_argument("--limit", type=_positive, default=30, help="at most so many (default 30)")
     _as_json(events)
     _export_command(commands)
+    _webhook_command(commands)
     event = commands.below("event", "Show an event, or correct it.", " show|merge|split|pin|unpin ...")
     show = event.add("show", _show, "Print an event's record.", " ID")
     show.add_argument("id", type=_row_id, help="the event's id")
@@ -160,6 +161,12 @@ def _export_command(commands: _Commands) -> None:
             metavar="TIME",
             help=f"only events that grew last {about}, as 2026-11-20 or 2026-11-20T14:00 (UTC)",
         )
+
+
+def _webhook_command(commands: _Commands) -> None:
+    webhook = commands.add("webhook", _webhook, "Show what waits for the webhook, and what was given up.")
+    webhook.add_argument("--retry", action="store_true", help="send again what was given up")
+    _as_json(webhook)
 
 
 def _corrections(event: _Commands) -> None:
@@ -357,6 +364,12 @@ def _explain(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.explaining import explain  # noqa: PLC0415
 
     return explain(settings, arguments)
+
+
+def _webhook(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.webhook import webhook  # noqa: PLC0415
+
+    return webhook(settings, arguments)
 
 
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -493,7 +493,7 @@ class Clusterer:
             (event, ChangeKind.UPDATED, None)
             for event in sorted((refreshed | written.changed) - written.created)
         ]
-        stored.add_changes(db, updates, self._now())
+        stored.add_changes(db, updates, self._now(), written.grown)
 
 
 def _stepwise(surveying: Generator[None, None, list[Met]]) -> Generator[ClusterReport, None, list[Met]]:

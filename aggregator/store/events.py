@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import among, lock_grouping, wake_listeners
 from aggregator.store.entries import chunks
+from aggregator.store.outbox import put_messages
 from aggregator.store.tables import (
     CHANGE,
     DECISION,
@@ -297,9 +298,14 @@ def related(db: Connection, events: Iterable[EventId]) -> None:
 
 
 def add_changes(
-    db: Connection, changes: Sequence[tuple[EventId, ChangeKind, EventId | None]], now: datetime
+    db: Connection,
+    changes: Sequence[tuple[EventId, ChangeKind, EventId | None]],
+    now: datetime,
+    grown: Collection[EventId] = (),
 ) -> None:
     """Appends to the change log, in this order, and wakes those that listen for changes.
+
+    Puts messages for the webhook beside them; `grown` are old events of these changes that got entries.
 
     No other transaction appends from here until this one ends. PostgreSQL gives out numbers at once and shows
     rows at the commit: a reader that had met a later cursor would pass over an earlier one that came to light
@@ -312,6 +318,7 @@ def add_changes(
     if rows:
         lock_grouping(db)
         db.execute(insert(CHANGE), rows)
+        put_messages(db, changes, grown, now)
         wake_listeners(db)
 
 

@@ -82,6 +82,15 @@ def event_record(db: Connection, event: EventId) -> EventRecord | None:
     return records[0] if records else None
 
 
+def event_records(db: Connection, events: Iterable[EventId]) -> dict[EventId, EventRecord]:
+    """The whole records of these events, as `event_record` gives them."""
+    return {
+        record.id: record
+        for part in chunks(events)
+        for record in _records(db, db.execute(_record_query().where(among(EVENT.c.id, part))).all())
+    }
+
+
 def count_records(db: Connection, span: Span) -> int:
     """How many records `records_in` gives."""
     return int(db.execute(_within(select(func.count()).select_from(EVENT), span)).scalar_one())
