@@ -31,7 +31,7 @@ OURS = re.compile(r"(?!alembic_version|entry_words|sqlite_).*")
 KINDS = {
     "integer": ("INTEGER", "BIGINT"),
     "text": ("TEXT",),
-    "real": ("FLOAT", "DOUBLE_PRECISION", "REAL"),
+    "real": ("FLOAT", "DOUBLE PRECISION", "REAL"),
     "boolean": ("BOOLEAN",),
     "time": ("DATETIME", "TIMESTAMP"),
     "bytes": ("BLOB", "BYTEA"),
