@@ -83,6 +83,8 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
             clusterer = Clusterer(store, settings, utc_now)
             add(_guarded(partial(_cluster, clusterer, meters, stop)), seconds=TICK_SECONDS)
             courier = _start_webhook(stack, store, settings, meters, stop)
+        elif settings.webhook_url:
+            log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
         add(_guarded(partial(tidy, store.engine)), hours=TIDY_HOURS)
         logging.getLogger("apscheduler").setLevel(
             logging.ERROR

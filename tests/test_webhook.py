@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from aggregator.config import SettingsError, load_settings
 from aggregator.fetch import Poster
+from aggregator.meters import Meters
 from aggregator.pipeline import correcting
 from aggregator.pipeline.delivering import Courier, Round
 from aggregator.publish import signed_headers, wait_to_resend
@@ -280,6 +281,25 @@ def test_messages_of_an_event_keep_their_order_and_others_do_not_wait(mail: Mail
     assert kinds == ["event.created", "event.created", "event.grown", "event.merged"]
 
 
+def test_the_figures_tell_what_waits_and_what_is_dead(mail: Mail) -> None:
+    mail.answer(Reply(500))
+    mail.change((mail.events()[0], ChangeKind.CREATED))
+    for _ in range(12):
+        mail.deliver(hours=12)
+    mail.change(*((event, ChangeKind.CREATED) for event in mail.events(2)))
+    meters = Meters()
+    meters.count_messages(3, 2, 1)
+    shown = meters.as_text(mail.store, NOW).decode()
+    for line in (
+        "aggregator_webhook_waiting 2.0",
+        "aggregator_webhook_dead 1.0",
+        'aggregator_webhook_messages_total{outcome="delivered"} 3.0',
+        'aggregator_webhook_messages_total{outcome="failed"} 1.0',
+        'aggregator_webhook_messages_total{outcome="given up"} 1.0',
+    ):
+        assert line in shown.splitlines()
+
+
 def test_the_dead_let_the_next_pass_and_are_not_kept_for_good(mail: Mail) -> None:
     mail.answer(Reply(500))
     (event,) = mail.events()
@@ -436,6 +456,27 @@ def test_what_was_given_up_is_shown_and_can_be_sent_again(tmp_path: Path, loopba
     assert mail.counts == (0, 0)
     mail.poster.close()
     store.close()
+
+
+def test_a_process_that_does_not_group_says_that_it_tells_nothing(
+    tmp_path: Path, loopback: LoopbackServer
+) -> None:
+    settings: dict[str, object] = {"WEBHOOK_URL": loopback.url("/hook"), "WEBHOOK_SECRET": SECRET}
+    (tmp_path / "feeds.opml").write_text(OPML)
+    daemon = subprocess.Popen(
+        command("serve", "--no-web", "--no-cluster"),
+        cwd=tmp_path,
+        env=environment(tmp_path, settings),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert daemon.stderr
+    for line in daemon.stderr:
+        if "WEBHOOK_URL is not used here" in line:
+            break
+    daemon.kill()
+    daemon.communicate()
+    assert query(tmp_path / "news.db", "SELECT count(*) FROM webhook") == [(0,)]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from aggregator.types import EventRecord, Span
 PART = 500
 """Events read at a time: some 3 MB with their texts."""
 
-ROWS_OF_GROUP = 10_000
+ROWS_OF_GROUP = 5_000
 """Events of one row group of Parquet: readers skip and share out whole groups."""
 
 
