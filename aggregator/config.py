@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64decode
 from collections.abc import Iterator
 from difflib import get_close_matches
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -16,6 +17,7 @@ PREFIX = "AGGREGATOR_"
 DAY = 86_400
 YEAR = 366 * DAY
 
+LogFormat = Literal["auto", "text", "json"]
 
 WORDS = {
     "int_parsing": "give a whole number",
@@ -23,6 +25,10 @@ WORDS = {
     "float_parsing": "give a number",
 }
 """Our words for what the library says about its own insides."""
+
+
+SECRET = {"token", "webhook_url", "webhook_secret"}
+"""Settings whose values no message repeats; a URL can hold a password."""
 
 
 class SettingsError(ValueError):
@@ -79,8 +85,19 @@ class Settings(BaseSettings):
     web_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="names, comma-separated, by which the web page is reached beside HOST"
     )
+    webhook_url: str = Field(
+        "",
+        max_length=2000,
+        description="where events that are created, grow or merge are posted; needs WEBHOOK_SECRET",
+    )
+    webhook_secret: str = Field(
+        "", max_length=200, description="whsec_ and a key in Base64, by which the webhook's bodies are signed"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least severe log line"
+    )
+    log_format: LogFormat = Field(
+        "auto", description="text, json (one object a line), or auto: text on a terminal and json elsewhere"
     )
     user_agent_contact: str = Field(
         "", max_length=200, description="address or page where publishers reach you, sent in User-Agent"
@@ -112,6 +129,27 @@ class Settings(BaseSettings):
     def _upper_case(cls, value: object) -> object:
         return value.upper() if isinstance(value, str) else value
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _names_a_host(cls, value: str) -> str:
+        if value and not value.lower().startswith(("http://", "https://")):
+            raise ValueError("give a URL that begins with https:// or http://")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _holds_a_key(cls, value: str) -> str:
+        if value and not _is_key(value):
+            raise ValueError(
+                "write whsec_ and 24 to 64 random bytes in Base64, such as `openssl rand -base64 32` makes"
+            )
+        return value
+
+    @field_validator("log_format", mode="before")
+    @classmethod
+    def _lower_case(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
     @field_validator("database")
     @classmethod
     def _known_database(cls, value: str) -> str:
@@ -133,6 +171,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"MIN_INTERVAL ({self.min_interval}) is above MAX_INTERVAL ({self.max_interval}): "
                 "lower the first or raise the second"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _webhook_is_signed(self) -> Settings:
+        if self.webhook_url and not self.webhook_secret:
+            raise ValueError(
+                "WEBHOOK_URL needs WEBHOOK_SECRET, by which the receiver knows the sender: whsec_ and 24 to 64 "
+                "random bytes in Base64, such as `openssl rand -base64 32` makes"
             )
         return self
 
@@ -158,6 +205,17 @@ def strange_variables() -> Iterator[str]:
             yield f"{name} is no setting and changes nothing" + (f": did you mean {near[0]}?" if near else "")
 
 
+def _is_key(secret: str) -> bool:
+    """Whether it is "whsec_" and a key of 24 to 64 bytes in Base64, as Standard Webhooks has it."""
+    if not secret.startswith("whsec_"):
+        return False
+    try:
+        key = b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return 24 <= len(key) <= 64
+
+
 def _explain(problem: Any, given: dict[str, Any]) -> str:
     reason = WORDS.get(str(problem["type"]), str(problem["msg"]).removeprefix("Value error, "))
     if not problem["loc"]:
@@ -165,5 +223,5 @@ def _explain(problem: Any, given: dict[str, Any]) -> str:
     name = str(problem["loc"][0])
     place = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
     value = given.get(name, os.environ.get(f"{PREFIX}{name.upper()}", problem.get("input")))
-    value = "..." if name == "token" else value
+    value = "..." if name in SECRET else value
     return f"{place}={value}: {reason}"

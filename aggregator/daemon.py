@@ -13,21 +13,25 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC
 from functools import partial
+from random import Random
 
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from aggregator.config import Settings
-from aggregator.fetch import HostQueue
+from aggregator.credentials import redacted
+from aggregator.fetch import FetchError, HostQueue, Poster
 from aggregator.meters import Meters
 from aggregator.opml import OpmlError
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
 from aggregator.pipeline.poll import PollReport, PollWorkers, Result, open_poller
 from aggregator.schedule import earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.dialect import hold_role, tidy
 from aggregator.store.feeds import due_feeds, listed_feeds, put_off
+from aggregator.store.outbox import switch_webhook
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,10 @@ OPML_SECONDS = 3
 TIDY_HOURS = 6
 STOP_SECONDS = 3.0
 """What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
+
+LAST_POST_SECONDS = 0.5
+"""What a message on its way to the webhook gets besides: if it is not taken by then, it is sent again at the next
+start."""
 
 LAST_SECONDS = 4.5
 """When a stop that hangs (a database that another program holds, a disk that does not answer) ends by force."""
@@ -63,6 +71,7 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
     _stop_on_signals(stop)
     store = open_store(settings.database)
     meters = Meters()
+    courier: threading.Thread | None = None
     with ExitStack() as stack:
         stack.callback(store.close)
         scheduler = BackgroundScheduler(timezone=UTC)
@@ -73,6 +82,9 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
             _hold(stack, store, "cluster")
             clusterer = Clusterer(store, settings, utc_now)
             add(_guarded(partial(_cluster, clusterer, meters, stop)), seconds=TICK_SECONDS)
+            courier = _start_webhook(stack, store, settings, meters, stop)
+        elif settings.webhook_url:
+            log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
         add(_guarded(partial(tidy, store.engine)), hours=TIDY_HOURS)
         logging.getLogger("apscheduler").setLevel(
             logging.ERROR
@@ -86,9 +98,13 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         log.info("stopping")
         ended = workers.stop(STOP_SECONDS) if roles.poll else True
         scheduler.shutdown(wait=True)
+        if courier is not None:
+            courier.join(LAST_POST_SECONDS)
+            ended = ended and not courier.is_alive()
     log.info("stopped")
     if not ended:
-        # Some threads still wait for servers. Their polls have written nothing; nothing is left to tidy up.
+        # Some threads still wait for servers. Their polls have written nothing, their messages to the webhook
+        # will be sent again; nothing is left to tidy up.
         logging.shutdown()
         os._exit(0)
 
@@ -136,6 +152,35 @@ def _start_polling(
     return workers
 
 
+def _start_webhook(
+    stack: ExitStack, store: Store, settings: Settings, meters: Meters, stop: threading.Event
+) -> threading.Thread | None:
+    """The thread that sends messages until the stop, None without a webhook; changes are put out, or no more."""
+    url = settings.webhook_url
+    with store.write() as db:
+        switch_webhook(db, utc_now(), on=bool(url))
+    if not url:
+        return None
+    try:
+        poster = stack.enter_context(Poster(url, settings.user_agent_contact, POST_SECONDS))
+    except FetchError as error:
+        raise DaemonError(f"WEBHOOK_URL: {error}") from None
+    courier = Courier(store, settings, poster, utc_now, Random())  # noqa: S311 (waits, no secrets)
+
+    def deliver() -> None:
+        while not stop.is_set() and (done := courier.deliver()) is not None:
+            meters.count_messages(done.delivered, done.failed, done.dead)
+
+    def run() -> None:
+        while not stop.wait(TICK_SECONDS):
+            _guarded(deliver)()
+
+    thread = threading.Thread(target=run, name="webhook", daemon=True)
+    thread.start()
+    log.info("events are told to %s", redacted(url))
+    return thread
+
+
 def _tick(store: Store, settings: Settings, queue: HostQueue, workers: PollWorkers) -> None:
     now = utc_now()
     with store.read() as db:
@@ -162,6 +207,12 @@ def _cluster(clusterer: Clusterer, meters: Meters, stop: threading.Event) -> Non
             report.created,
             report.grown,
             report.merged,
+            extra={
+                "entries": report.entries,
+                "events_new": report.created,
+                "events_grown": report.grown,
+                "events_merged": report.merged,
+            },
         )
 
 
@@ -172,10 +223,18 @@ def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
         meters.entries.inc(report.new)
         meters.edits.inc(report.edited)
         name = report.state.title or f"feed {report.state.id}"
+        fields = {
+            "feed": name,
+            "feed_id": report.state.id,
+            "outcome": report.result,
+            "seconds": round(report.seconds, 3),
+            "new": report.new,
+            "edited": report.edited,
+        }
         if report.result is Result.FAILED:
-            log.warning("%s: failed: %s", name, report.detail)
+            log.warning("%s: failed: %s", name, report.detail, extra=fields)
         elif report.new or report.edited:
-            log.info("%s: %d new entries, %d edited", name, report.new, report.edited)
+            log.info("%s: %d new entries, %d edited", name, report.new, report.edited, extra=fields)
 
 
 def _hold(stack: ExitStack, store: Store, role: str) -> None:

@@ -37,6 +37,17 @@ class Meters:
         self.grouped = Counter(
             "aggregator_entries_grouped", "Entries that were given an event.", registry=self.registry
         )
+        self.messages = Counter(
+            "aggregator_webhook_messages",
+            "Messages sent to the webhook, by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
+
+    def count_messages(self, delivered: int, failed: int, dead: int) -> None:
+        """So many messages were taken, and so many not, some of which were given up."""
+        for outcome, count in (("delivered", delivered), ("failed", failed - dead), ("given up", dead)):
+            self.messages.labels(outcome).inc(count)
 
     def as_text(self, store: Store, now: datetime) -> bytes:
         """All figures, those of the database as they are now."""
@@ -65,6 +76,8 @@ class _Stored(Collector):
             ("aggregator_due_feeds", "Feeds whose time has come and that were not asked yet.", found.due),
             ("aggregator_change_cursor", "Cursor of the newest change.", found.cursor),
             ("aggregator_index_rows", "Entries that can be compared, those with a signature.", found.signed),
+            ("aggregator_webhook_waiting", "Messages to the webhook not delivered yet.", found.waiting),
+            ("aggregator_webhook_dead", "Messages to the webhook that were given up.", found.dead),
             (
                 "aggregator_event_lag_seconds",
                 "Median seconds from the publication of an entry to its event, over the newest events.",

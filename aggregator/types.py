@@ -622,6 +622,32 @@ class Member:
     truncated: bool
 
 
+# ---- telling programs ----------------------------------------------------------------------------
+
+
+class MessageType(StrEnum):
+    """What a message to the webhook is about."""
+
+    CREATED = "event.created"
+    GROWN = "event.grown"
+    MERGED = "event.merged"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to the webhook. `number` orders the messages of an event; `id` stays the same at every try.
+
+    `tries` counts the present one.
+    """
+
+    number: int
+    id: str
+    event: EventId
+    type: MessageType
+    at: datetime
+    tries: int
+
+
 # ---- reading -------------------------------------------------------------------------------------
 
 
@@ -659,6 +685,13 @@ class EventFilter:
     def is_plain(self) -> bool:
         """Whether nothing but words is asked for."""
         return not (self.source or self.category or self.lang or self.since or self.until)
+
+
+class Span(NamedTuple):
+    """A stretch of time: `since` is in it, `until` is not; None = without an end."""
+
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 class Place(NamedTuple):

@@ -15,6 +15,7 @@ FLOORS = {
     "config": 0,
     "opml": 1,
     "credentials": 1,
+    "logs": 1,
     "moves": 1,
     "schedule": 1,
     "parse": 1,
@@ -65,6 +66,7 @@ HOMES = {
     "prometheus_client": {"meters"},
     "apscheduler": {"daemon"},
     "rich": {"cli"},
+    "pyarrow": {"pipeline"},
     "pydantic": {"config", "web"},
     "pydantic_settings": {"config"},
 }

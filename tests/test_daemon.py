@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import sqlite3
@@ -70,7 +71,13 @@ def test_it_polls_groups_and_stops_within_five_seconds(tmp_path: Path, ending: s
             _, log = daemon.communicate(timeout=5)
     assert daemon.returncode == 0
     assert "Traceback" not in log
-    assert log.rstrip().endswith("stopped")
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert [line["message"] for line in lines][-1] == "stopped"
+    fetched = [line for line in lines if "feed_id" in line]
+    assert fetched
+    assert all(line["outcome"] == "ok" and line["new"] > 0 for line in fetched)
+    assert sum(line["entries"] for line in lines if "entries" in line) == len(expected_events())
+    assert any(line["logger"].startswith("uvicorn") for line in lines)
 
 
 def test_an_edit_of_the_list_takes_effect_and_a_torn_one_does_not(tmp_path: Path) -> None:

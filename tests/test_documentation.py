@@ -67,14 +67,6 @@ def test_examples_in_sql_run(document: Path, tmp_path: Path) -> None:
             db.executescript(example)
 
 
-def test_examples_in_python_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    open_store(f"sqlite:///{tmp_path / 'aggregator.db'}").close()
-    monkeypatch.chdir(tmp_path)
-    for document in DOCUMENTS:
-        for example in re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL):
-            exec(compile(example, document.name, "exec"), {})
-
-
 def test_every_column_of_every_view_is_described(tmp_path: Path) -> None:
     open_store(f"sqlite:///{tmp_path / 'news.db'}").close()
     described = (ROOT / "docs/database.md").read_text()

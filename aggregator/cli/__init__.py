@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aggregator.cli.parser import build_parser
+from aggregator.cli.parser import as_commands, build_parser
 from aggregator.config import Settings, SettingsError, load_settings, strange_variables
+from aggregator.logs import log_to_stderr
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses: done; could not be done; wrong settings, arguments or OPML; ended by Ctrl-C."""
@@ -39,13 +40,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments = build_parser().parse_args(argv)
+    arguments = build_parser().parse_args(as_commands(sys.argv[1:] if argv is None else argv))
     given = vars(arguments)
     try:
         settings = load_settings({name: given.get(name) for name in Settings.model_fields})
     except SettingsError as error:
         return _fault(error, USAGE)
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     for warning in strange_variables():
         logging.getLogger(__name__).warning("%s", warning)
     from aggregator.opml import OpmlError  # noqa: PLC0415 (--help and wrong arguments answer without loading it)
@@ -80,11 +81,3 @@ def _drop_output() -> None:
 def _fault(error: object, status: int) -> int:
     sys.stderr.write(f"aggregator: {error}\n")
     return status
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)-7s %(message)s"
-    )
-    for chatty in ("httpx", "httpcore", "alembic", "apscheduler"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)

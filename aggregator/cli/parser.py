@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,19 @@ MOST_SHOWN = 1_000_000
 MOST_ORDERS = 1000
 
 Run = Callable[[Settings, argparse.Namespace], int]
+
+
+EXPORT = "events export"
+"""A command of two words beside `events [WORD ...]`, whose words may be any but this one."""
+
+
+def as_commands(argv: Sequence[str]) -> list[str]:
+    """The arguments with `events export` as one word, as the parser knows that command."""
+    words = list(argv)
+    place = words.index("events") if "events" in words else len(words)
+    if words[place : place + 2] == EXPORT.split():
+        words[place : place + 2] = [EXPORT]
+    return words
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -115,6 +128,8 @@ def _events_and_feeds(commands: _Commands) -> None:
     events.add_argument("words", nargs="*", help="only events one of whose entries has all these words")
     events.add_argument("--limit", type=_positive, default=30, help="at most so many (default 30)")
     _as_json(events)
+    _export_command(commands)
+    _webhook_command(commands)
     event = commands.below("event", "Show an event, or correct it.", " show|merge|split|pin|unpin ...")
     show = event.add("show", _show, "Print an event's record.", " ID")
     show.add_argument("id", type=_row_id, help="the event's id")
@@ -127,6 +142,31 @@ def _events_and_feeds(commands: _Commands) -> None:
             "check", _check_feeds, "Poll every feed that may be asked, then say what to do about which."
         )
     )
+
+
+def _export_command(commands: _Commands) -> None:
+    export = commands.add(EXPORT, _export, "Write the records of all events to a file, for other programs.")
+    export.add_argument(
+        "--output", metavar="FILE", default="-", help='where to; "-", the default, is standard output'
+    )
+    export.add_argument(
+        "--format",
+        choices=("jsonl", "parquet"),
+        help="JSON Lines or Parquet (default: parquet if FILE ends so, else jsonl)",
+    )
+    for flag, about in (("--since", "since then"), ("--until", "before then")):
+        export.add_argument(
+            flag,
+            type=_time,
+            metavar="TIME",
+            help=f"only events that grew last {about}, as 2026-11-20 or 2026-11-20T14:00 (UTC)",
+        )
+
+
+def _webhook_command(commands: _Commands) -> None:
+    webhook = commands.add("webhook", _webhook, "Show what waits for the webhook, and what was given up.")
+    webhook.add_argument("--retry", action="store_true", help="send again what was given up")
+    _as_json(webhook)
 
 
 def _corrections(event: _Commands) -> None:
@@ -272,6 +312,12 @@ def _events(settings: Settings, arguments: argparse.Namespace) -> int:
     return list_events(settings, arguments)
 
 
+def _export(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.exporting import export_events  # noqa: PLC0415
+
+    return export_events(settings, arguments)
+
+
 def _show(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.events import show_event  # noqa: PLC0415
 
@@ -318,6 +364,12 @@ def _explain(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.explaining import explain  # noqa: PLC0415
 
     return explain(settings, arguments)
+
+
+def _webhook(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.webhook import webhook  # noqa: PLC0415
+
+    return webhook(settings, arguments)
 
 
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:

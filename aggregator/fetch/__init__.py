@@ -3,6 +3,7 @@
 from aggregator.fetch.client import Fetcher
 from aggregator.fetch.exchange import Permits
 from aggregator.fetch.hosts import HostQueue, registrable_domain
-from aggregator.fetch.limits import Limits
+from aggregator.fetch.limits import FetchError, Limits
+from aggregator.fetch.post import Poster
 
-__all__ = ["Fetcher", "HostQueue", "Limits", "Permits", "registrable_domain"]
+__all__ = ["FetchError", "Fetcher", "HostQueue", "Limits", "Permits", "Poster", "registrable_domain"]

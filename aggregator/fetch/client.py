@@ -63,7 +63,7 @@ class Fetcher:
         self._client = httpx.Client(
             transport=GuardedTransport(settings.allow_addresses, resolve, limits.wire_bytes),
             headers={
-                "User-Agent": _user_agent(settings.user_agent_contact),
+                "User-Agent": user_agent(settings.user_agent_contact),
                 "Accept": ACCEPT,
                 # Nothing else: a decoder that can't stop early turns 583 bytes of brotli into 268 MB.
                 "Accept-Encoding": "gzip, deflate",
@@ -218,7 +218,8 @@ def _too_much(limit: int) -> FetchError:
     return FetchError(FailureKind.TOO_LARGE, f"The server sends more than {limit / 1e6:g} MB: given up.")
 
 
-def _user_agent(contact: str) -> str:
+def user_agent(contact: str) -> str:
+    """How the program names itself, with the page or address of who runs it."""
     try:
         number = version(DISTRIBUTION)
     except PackageNotFoundError:

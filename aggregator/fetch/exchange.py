@@ -102,10 +102,11 @@ def location(response: httpx.Response) -> str:
                 return value.decode().strip()
             except UnicodeDecodeError:
                 return value.decode("latin-1").strip()
-    raise FetchError(FailureKind.HTTP, f"{_answered(response.status_code)} without saying where to go.")
+    raise FetchError(FailureKind.HTTP, f"{answered(response.status_code)} without saying where to go.")
 
 
-def _answered(status: int) -> str:
+def answered(status: int) -> str:
+    """A sentence without its full stop: the status and its name."""
     try:
         return f"The server answered {status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -116,12 +117,12 @@ def refusal(answer: Answer, question: Question, wait: int | None, max_age: int |
     """What an answer without a feed means; `wait` and `max_age` in seconds, None if unstated."""
     status = answer.response.status_code
     kind = KINDS.get(status, FailureKind.HTTP)
-    sentence = f"{_answered(status)}."
+    sentence = f"{answered(status)}."
     if status == HTTPStatus.NOT_MODIFIED:
-        sentence = f"{_answered(status)}, although it was asked for the whole feed."
+        sentence = f"{answered(status)}, although it was asked for the whole feed."
     elif status == HTTPStatus.GONE:
         if answer.url == str(read_target(question.state.url).url):
-            sentence = f"{_answered(status)}: the feed was taken down for good."
+            sentence = f"{answered(status)}: the feed was taken down for good."
         else:
             # Where a redirect leads today says nothing about the feed's own address.
             kind = FailureKind.HTTP

@@ -36,7 +36,10 @@ MOST_PIECES = 100_000
 
 
 class FetchError(Exception):
-    """Carries a Failed from deep within a fetch to Fetcher.fetch, which returns it; never leaves this room."""
+    """Carries a Failed from deep within a fetch to Fetcher.fetch, which returns it.
+
+    It leaves this room only when a Poster is made for a URL that is none.
+    """
 
     def __init__(self, kind: FailureKind, detail: str, retry_after: int | None = None) -> None:
         super().__init__(detail)

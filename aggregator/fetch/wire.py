@@ -58,7 +58,7 @@ class GuardedTransport(httpx.BaseTransport):
         )
         try:
             answer = connection.handle_request(
-                httpcore.Request(request.method, url, headers=request.headers.raw)
+                httpcore.Request(request.method, url, headers=request.headers.raw, content=request.read())
             )
         except BaseException:
             connection.close()

@@ -162,6 +162,7 @@ class Clusterer:
                 yield from self._weigh_anew(outgrown)
                 continue
             with self._store.write() as db:
+                lock_grouping(db)
                 flagged = decisions.to_regroup(db, REGROUP)
                 report = self._form_anew(db, flagged) if flagged else self._relate(db)
             if report is None:
@@ -226,6 +227,7 @@ class Clusterer:
             yield from self._make_ready()
             self._forget_prepared()
             with self._store.write() as db:
+                lock_grouping(db)
                 batch = stored.pending_entries(db, BATCH, encoded=self._network.semantic)
                 if not batch:
                     return
@@ -251,7 +253,6 @@ class Clusterer:
     # ---- new entries -----------------------------------------------------------------------------
 
     def _settle(self, db: Connection, batch: Sequence[Signed]) -> ClusterReport:
-        lock_grouping(db)
         numbers = {entry.id for entry in batch}
         self._load(db, {day_of(entry.at) for entry in batch}, numbers)
         rows = self._window.put(batch)
@@ -381,7 +382,6 @@ class Clusterer:
 
     def _form_anew(self, db: Connection, flagged: Sequence[EntryId]) -> ClusterReport:
         """Forms the events of these entries, and of all that are near to them, from nothing but their links."""
-        lock_grouping(db)
         reached, links, current = _closure(db, flagged)
         entries = self._ordered(reached)
         bonds = bonds_of(db, entries)
@@ -496,7 +496,7 @@ class Clusterer:
             (event, ChangeKind.UPDATED, None)
             for event in sorted((refreshed | written.changed) - written.created)
         ]
-        stored.add_changes(db, updates, self._now())
+        stored.add_changes(db, updates, self._now(), written.grown)
 
 
 def _stepwise(surveying: Generator[None, None, list[Met]]) -> Generator[ClusterReport, None, list[Met]]:

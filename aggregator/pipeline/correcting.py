@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from aggregator.pipeline.grouping import write_groups
+from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
@@ -16,6 +16,8 @@ from aggregator.store.corrections import add_corrections, corrections_of, overru
 from aggregator.store.dialect import lock_grouping
 from aggregator.store.reads import event_now
 from aggregator.types import ChangeKind, Correction, CorrectionKind, EntryId, EventId
+
+NONE: frozenset[EventId] = frozenset()
 
 
 class CorrectionError(Exception):
@@ -54,7 +56,7 @@ def pin(store: Store, entry: EntryId, now: datetime) -> Corrected:
         overruled = unpin(db, others)
         unpin(db, [entry])
         add_corrections(db, [Correction(CorrectionKind.PIN, entry, None, now)])
-        _tell(db, {event}, (), (), now)
+        _tell(db, Written((), NONE, frozenset({event}), NONE, NONE), now)
     return Corrected(event, None, overruled)
 
 
@@ -65,7 +67,7 @@ def release(store: Store, entry: EntryId, now: datetime) -> Corrected:
         event = _event_of(db, entry)
         if not unpin(db, [entry]):
             raise CorrectionError(f"entry {entry} is not pinned")
-        _tell(db, {event}, (), (), now)
+        _tell(db, Written((), NONE, frozenset({event}), NONE, NONE), now)
     return Corrected(event, None, 0)
 
 
@@ -79,7 +81,7 @@ def _merge(db: Connection, event: EventId, other: EventId, now: datetime) -> Cor
     overruled = overrule(db, CorrectionKind.APART, staying, coming)
     _bind(db, [*staying, *coming], now)
     written = write_groups(db, [frozenset(current)], current, now, {into: 0})
-    _tell(db, written.changed, written.created, written.merged, now)
+    _tell(db, written, now)
     decisions.correct_rules(db, current, len(current))
     return Corrected(into, away, overruled)
 
@@ -109,7 +111,7 @@ def _split(db: Connection, event: EventId, entries: Sequence[EntryId], now: date
     add_corrections(db, [Correction(CorrectionKind.APART, leaving[0], entry, now) for entry in staying])
     groups = [frozenset(staying), frozenset(leaving)]
     written = write_groups(db, groups, current, now, {whole: 0})
-    _tell(db, written.changed, written.created, written.merged, now)
+    _tell(db, written, now)
     decisions.correct_rules(db, leaving, len(leaving))
     decisions.correct_rules(db, staying, len(staying))
     return Corrected(whole, written.event_of[1], overruled)
@@ -140,19 +142,13 @@ def _event_of(db: Connection, entry: EntryId) -> EventId:
     return found
 
 
-def _tell(
-    db: Connection,
-    changed: Collection[EventId],
-    created: Collection[EventId],
-    merged: Collection[EventId],
-    now: datetime,
-) -> None:
+def _tell(db: Connection, written: Written, now: datetime) -> None:
     """Makes the records of changed events anew, and writes to the change log that they are new."""
-    entries = stored.entries_of(db, changed)
+    entries = stored.entries_of(db, written.changed)
     links = stored.links_of(db, entries)
-    refreshed, doubtful = refresh_records(db, changed, entries.keys(), merged, links)
+    refreshed, doubtful = refresh_records(db, written.changed, entries.keys(), written.merged, links)
     refreshed |= relate(db, doubtful)
     updates: list[tuple[EventId, ChangeKind, EventId | None]] = [
-        (event, ChangeKind.UPDATED, None) for event in sorted((refreshed | set(changed)) - set(created))
+        (event, ChangeKind.UPDATED, None) for event in sorted((refreshed | written.changed) - written.created)
     ]
-    stored.add_changes(db, updates, now)
+    stored.add_changes(db, updates, now, written.grown)

@@ -15,12 +15,16 @@ from aggregator.types import ChangeKind, EntryId, EventId
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """`event_of` each group, in order; the events that are new, whose members changed, and that ended."""
+    """`event_of` each group, in order; the events that are new, whose members changed, and that ended.
+
+    `grown` are those of the changed ones that got entries and are not new.
+    """
 
     event_of: tuple[EventId, ...]
     created: frozenset[EventId]
     changed: frozenset[EventId]
     merged: frozenset[EventId]
+    grown: frozenset[EventId]
 
 
 def write_groups(
@@ -47,9 +51,15 @@ def write_groups(
         },
     )
     stored.merge_events(db, {old: events[index] for old, index in reconciled.merged.items()})
-    changed = _write_changes(db, reconciled, events, current, now)
+    changed, joined = _write_changes(db, reconciled, events, current, now)
     created = {events[index] for index, a in enumerate(reconciled.assignments) if a.event_id is None}
-    return Written(events, frozenset(created), frozenset(changed), frozenset(reconciled.merged))
+    return Written(
+        events,
+        frozenset(created),
+        frozenset(changed),
+        frozenset(reconciled.merged),
+        frozenset(joined - created),
+    )
 
 
 def _write_changes(
@@ -58,10 +68,11 @@ def _write_changes(
     events: Sequence[EventId],
     current: Mapping[EntryId, EventId],
     now: datetime,
-) -> set[EventId]:
-    """The events whose members changed; writes created, split and merged to the change log."""
+) -> tuple[set[EventId], set[EventId]]:
+    """The events whose members changed, and those that got some; writes created, split and merged to the log."""
     changes: list[tuple[EventId, ChangeKind, EventId | None]] = []
     changed: set[EventId] = set()
+    joined: set[EventId] = set()
     for assignment, event in zip(reconciled.assignments, events, strict=True):
         if assignment.event_id is None:
             changes.append((event, ChangeKind.CREATED, None))
@@ -69,8 +80,8 @@ def _write_changes(
             changes.append((assignment.split_from, ChangeKind.SPLIT, event))
         moved = [entry for entry in assignment.entries if current.get(entry) != event]
         if moved:
-            changed.add(event)
+            joined.add(event)
             changed.update(current[entry] for entry in moved if entry in current)
     changes.extend((old, ChangeKind.MERGED, events[index]) for old, index in reconciled.merged.items())
     stored.add_changes(db, changes, now)
-    return changed - set(reconciled.merged)
+    return (changed | joined) - set(reconciled.merged), joined

@@ -152,9 +152,9 @@ class Poller:
         """The outcome of a poll that found the feed; `news` is None if its document is the one known."""
         moved = moves.after_answer(state, result.moved_to, now)
         if moved.move.address != state.move.address:
-            log.info("%s: moved, asked at its new address from now on", _name(state))
+            log.info("%s: moved, asked at its new address from now on", _name(state), extra=_fields(state))
         for sentence in capped_waits(state, result.max_age, None):
-            log.info("%s: %s", _name(state), sentence)
+            log.info("%s: %s", _name(state), sentence, extra=_fields(state))
         jitter = self.random.random()
         fresh = len(news.new) if news else 0
         later = after_success(moved, now, fresh, result.max_age, self.settings, jitter)
@@ -162,9 +162,13 @@ class Poller:
 
     def _failed(self, state: FeedState, failure: Failed, now: datetime) -> PollOutcome:
         for sentence in capped_waits(state, failure.max_age, failure.retry_after):
-            log.info("%s: %s", _name(state), sentence)
+            log.info("%s: %s", _name(state), sentence, extra=_fields(state))
         later = after_failure(state, failure, now, self.settings, self.random.random())
         return PollOutcome(moves.after_failure(later), 0, NO_NEWS, failure, unchanged=False)
+
+
+def _fields(state: FeedState) -> dict[str, object]:
+    return {"feed": _name(state), "feed_id": state.id}
 
 
 def _name(state: FeedState) -> str:
@@ -227,7 +231,7 @@ class PollWorkers:
         except (PoolClosedError, StoreError):
             raise
         except Exception as error:
-            log.exception("a bug: the poll of feed %s was given up", state.id)
+            log.exception("a bug: the poll of feed %s was given up", state.id, extra=_fields(state))
             return self._poller.give_up(state, error)
 
 

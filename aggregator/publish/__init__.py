@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from aggregator.publish.advice import feed_advice, silence
-from aggregator.publish.jsons import event_json, feed_json, plain_json, summary_json
+from aggregator.publish.jsons import event_json, event_values, feed_json, plain_json, summary_json
 from aggregator.publish.syndication import FeedHead, atom, json_feed
 from aggregator.publish.text import event_text
+from aggregator.publish.webhook import RESEND_PAUSE_CAP, message_body, signed_headers, wait_to_resend
 
 __all__ = [
+    "RESEND_PAUSE_CAP",
     "FeedHead",
     "atom",
     "event_json",
     "event_text",
+    "event_values",
     "feed_advice",
     "feed_json",
     "json_feed",
+    "message_body",
     "plain_json",
+    "signed_headers",
     "silence",
     "summary_json",
+    "wait_to_resend",
 ]

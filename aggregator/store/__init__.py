@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
@@ -21,12 +22,19 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         # SQLite has one writer at a time, and lets the others sleep and try again: threads of one process need not.
-        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        is_sqlite = engine.dialect.name == "sqlite"
+        self._turn = threading.Lock() if is_sqlite else nullcontext()
+        # SQLite's readers see one state anyway; PostgreSQL would show each statement the state of its own moment.
+        self._one_state: dict[str, Any] = {} if is_sqlite else {"isolation_level": "REPEATABLE READ"}
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database. Raises StoreError if the database fails."""
-        with refusals_told(self.engine.url), self.engine.connect() as connection, connection.begin():
+        with (
+            refusals_told(self.engine.url),
+            self.engine.connect().execution_options(**self._one_state) as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager

@@ -284,13 +284,27 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
 
 
 def lock_grouping(connection: Connection) -> None:
-    """Waits until no other transaction writes events, and lets none until this one ends.
+    """Waits until no other transaction writes events or changes, and lets none until this one ends.
 
-    On SQLite every transaction that writes is alone; on PostgreSQL this is an advisory lock.
+    On SQLite every transaction that writes is alone; on PostgreSQL this is an advisory lock. A transaction takes
+    it before it locks rows: two that do so in another order would wait for one another.
     """
     if connection.dialect.name == "postgresql":
         number = int.from_bytes(b"events", "big")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
+
+
+CHANNEL = "v1_change"
+"""Where PostgreSQL tells listeners that there are new changes."""
+
+
+def wake_listeners(connection: Connection) -> None:
+    """Wakes what listens on CHANNEL when this transaction is committed; SQLite has no such thing.
+
+    Without a payload, so that all changes of one transaction make one notification.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
 
 def tidy(engine: Engine) -> None:

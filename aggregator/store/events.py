@@ -12,8 +12,9 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among
+from aggregator.store.dialect import among, lock_grouping, wake_listeners
 from aggregator.store.entries import chunks
+from aggregator.store.outbox import put_messages
 from aggregator.store.tables import (
     CHANGE,
     DECISION,
@@ -294,15 +295,28 @@ def related(db: Connection, events: Iterable[EventId]) -> None:
 
 
 def add_changes(
-    db: Connection, changes: Sequence[tuple[EventId, ChangeKind, EventId | None]], now: datetime
+    db: Connection,
+    changes: Sequence[tuple[EventId, ChangeKind, EventId | None]],
+    now: datetime,
+    grown: Collection[EventId] = (),
 ) -> None:
-    """Appends to the change log, in this order."""
+    """Appends to the change log, in this order, and wakes those that listen for changes.
+
+    Puts messages for the webhook beside them; `grown` are old events of these changes that got entries.
+
+    No other transaction appends from here until this one ends. PostgreSQL gives out numbers at once and shows
+    rows at the commit: a reader that had met a later cursor would pass over an earlier one that came to light
+    after it.
+    """
     rows = [
         {"event_id": event, "kind": kind, "other_event_id": other, "at": now}
         for event, kind, other in changes
     ]
     if rows:
+        lock_grouping(db)
         db.execute(insert(CHANGE), rows)
+        put_messages(db, changes, grown, now)
+        wake_listeners(db)
 
 
 # ---- the record of an event ----------------------------------------------------------------------

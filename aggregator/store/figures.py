@@ -10,6 +10,7 @@ from sqlalchemy import Table, func, select
 from sqlalchemy.engine import Connection
 
 from aggregator.store.entries import count_pending
+from aggregator.store.outbox import outbox_counts
 from aggregator.store.tables import CHANGE, ENTRY, EVENT, FEED, SIGNATURE
 from aggregator.types import ChangeKind
 
@@ -19,7 +20,10 @@ RECENT = 100
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What is there now; `lag` in seconds, None before the first event. Counts of rows are those ever numbered."""
+    """What is there now; `lag` in seconds, None before the first event. Counts of rows are those ever numbered.
+
+    `waiting` and `dead`: messages to the webhook.
+    """
 
     feeds: dict[str, int]
     entries: int
@@ -28,12 +32,15 @@ class Figures:
     pending: int
     due: int
     cursor: int
+    waiting: int
+    dead: int
     lag: float | None
 
 
 def figures(db: Connection, now: datetime) -> Figures:
     """The figures of this database; no table is counted row by row."""
     states = select(FEED.c.health, func.count().label("feeds")).where(FEED.c.listed).group_by(FEED.c.health)
+    messages = outbox_counts(db)
     due = select(func.count()).where(FEED.c.listed, FEED.c.next_poll_at <= now)
     return Figures(
         feeds={str(row.health): int(row.feeds) for row in db.execute(states)},
@@ -43,6 +50,8 @@ def figures(db: Connection, now: datetime) -> Figures:
         pending=count_pending(db),
         due=int(db.execute(due).scalar_one()),
         cursor=_highest(db, CHANGE, "cursor"),
+        waiting=messages.waiting,
+        dead=messages.dead,
         lag=_lag(db),
     )
 

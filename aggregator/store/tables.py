@@ -312,6 +312,37 @@ class ChangeRow(Row, table=True):
     at: datetime = Field(sa_column=_time())
 
 
+class WebhookRow(Row, table=True):
+    """One row while there is a webhook, none otherwise: every process that writes changes looks here.
+
+    `paused_until`: its receiver asked for a rest, or could not be reached.
+    """
+
+    __tablename__ = "webhook"
+    id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    since: datetime = Field(sa_column=_time())
+    paused_until: datetime | None = Field(sa_column=_time(nullable=True))
+
+
+class OutboxRow(Row, table=True):
+    """A message for the webhook (types.Message), kept until it is delivered; `dead_at`: given up then.
+
+    `problem` is why the last try failed.
+    """
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("outbox_event", "event_id", "number"), NUMBERED)
+    number: int | None = Field(default=None, sa_column=_number())
+    message_id: str = Field(sa_column=_text())
+    event_id: int = Field(sa_column=_to("event.id"))
+    type: str = Field(sa_column=_text())
+    at: datetime = Field(sa_column=_time())
+    tries: int = Field(sa_column=_count())
+    next_at: datetime = Field(sa_column=_time())
+    problem: str = Field(sa_column=_text())
+    dead_at: datetime | None = Field(sa_column=_time(nullable=True))
+
+
 def table_of(row: type[Row]) -> Table:
     """The SQLAlchemy table behind a row class, for core statements."""
     return Row.metadata.tables[str(row.__tablename__)]
@@ -331,3 +362,5 @@ LINK = table_of(LinkRow)
 TEASER = table_of(TeaserRow)
 CORRECTION = table_of(CorrectionRow)
 CHANGE = table_of(ChangeRow)
+WEBHOOK = table_of(WebhookRow)
+OUTBOX = table_of(OutboxRow)

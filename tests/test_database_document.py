@@ -1,0 +1,205 @@
+"""What docs/database.md shows is there, and its examples work on a database of sample feeds."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import inspect
+
+from aggregator.demo import DemoServer, sample_feeds
+from aggregator.publish import signed_headers
+from aggregator.store import Store, open_store
+from aggregator.store.events import add_changes, create_events
+from aggregator.store.listing import latest_cursor
+from aggregator.types import ChangeKind
+from tests.program import ROOT, run
+from tests.test_documentation import DOCUMENTS
+
+DOCUMENT = (ROOT / "docs/database.md").read_text()
+DIAGRAMS = "".join(re.findall(r"```mermaid\n(erDiagram\n.*?)```", DOCUMENT, re.DOTALL))
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OURS = re.compile(r"(?!alembic_version|entry_words|sqlite_).*")
+KINDS = {
+    "integer": ("INTEGER", "BIGINT"),
+    "text": ("TEXT",),
+    "real": ("FLOAT", "DOUBLE PRECISION", "REAL"),
+    "boolean": ("BOOLEAN",),
+    "time": ("DATETIME", "TIMESTAMP"),
+    "bytes": ("BLOB", "BYTEA"),
+}
+"""What a type of the diagram is called by a database."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database of the sample feeds, under the name that the examples use."""
+    made = tmp_path_factory.mktemp("demo")
+    _poll(made, f"sqlite:///{made / 'aggregator.db'}")
+    return made
+
+
+def _poll(folder: Path, database: str) -> None:
+    with DemoServer(sample_feeds(datetime.now(UTC))) as feeds:
+        (folder / "feeds.opml").write_bytes(feeds.opml())
+        run(folder, "poll", settings={"DATABASE": database})
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, folder: Path) -> Iterator[Store]:
+    """The sample feeds on each database."""
+    url = f"sqlite:///{folder / 'aggregator.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("server")
+        _poll(folder, url)
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+def _entities() -> dict[str, dict[str, tuple[str, str]]]:
+    """The columns of each table and view in the diagrams: their type, and which keys they are."""
+    found: dict[str, dict[str, tuple[str, str]]] = {}
+    for name, body in re.findall(r"^    (\w+) \{\n(.*?)^    \}", DIAGRAMS, re.DOTALL | re.MULTILINE):
+        rows = [line.split(maxsplit=2) for line in body.splitlines()]
+        found[name] = {row[1]: (row[0], row[2] if len(row) == 3 else "") for row in rows}
+    return found
+
+
+def test_the_diagrams_have_every_table_and_view_with_its_columns(store: Store) -> None:
+    database = inspect(store.engine)
+    real = {
+        name: {column["name"]: str(column["type"]).split("(")[0] for column in database.get_columns(name)}
+        for name in (*database.get_table_names(), *database.get_view_names())
+        if OURS.fullmatch(name)
+    }
+    drawn = _entities()
+    assert {name: set(columns) for name, columns in drawn.items()} == {
+        name: set(columns) for name, columns in real.items()
+    }
+    for name in database.get_view_names():
+        assert list(drawn[name]) == list(real[name])
+    for name in database.get_table_names():
+        for column, (kind, keys) in drawn.get(name, {}).items():
+            assert real[name][column] in KINDS[kind], f"{name}.{column}"
+            is_primary = column in database.get_pk_constraint(name)["constrained_columns"]
+            assert ("PK" in keys) == is_primary, f"{name}.{column}"
+
+
+def test_the_diagrams_have_every_foreign_key(store: Store) -> None:
+    database = inspect(store.engine)
+    drawn = _entities()
+    lines = set(re.findall(r"^    (\w+) [|}o]+--[|{o]+ (\w+) :", DIAGRAMS, re.MULTILINE))
+    real = set()
+    for name in filter(OURS.fullmatch, database.get_table_names()):
+        keys = database.get_foreign_keys(name)
+        real |= {(str(key["referred_table"]), name) for key in keys}
+        columns = {column for key in keys for column in key["constrained_columns"]}
+        assert columns == {column for column, (_, marks) in drawn[name].items() if "FK" in marks}, name
+    assert {line for line in lines if not line[0].startswith("v1_")} == real
+
+
+def _examples() -> list[str]:
+    sql = "".join(re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL))
+    return [statement.strip() for statement in sql.split(";") if statement.strip()]
+
+
+@pytest.mark.parametrize("example", _examples(), ids=lambda sql: sql.partition("\n")[0])
+def test_an_example_in_sql_finds_something_on_each_database(store: Store, example: str) -> None:
+    with store.read() as db:
+        assert db.exec_driver_sql(example).all()
+
+
+def _python(document: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+
+
+def _run(example: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    exec(compile(example, "example", "exec"), names)
+    return names
+
+
+def test_examples_in_python_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    for document in DOCUMENTS:
+        for example in _python(document):
+            names = _run(example)
+            for name in ("db", "events"):
+                if isinstance(names.get(name), sqlite3.Connection):
+                    names[name].close()
+    said = capsys.readouterr().out
+    assert "created" in said, "the changes are followed"
+    assert "mean" in said, "pandas has a table"
+
+
+def _with(words: str) -> dict[str, Any]:
+    (example,) = [one for one in _python(ROOT / "docs/database.md") if words in one]
+    return _run(example)
+
+
+def test_the_follower_of_changes_meets_the_old_ones_and_wakes_up_for_new_ones(new_database: str) -> None:
+    store = open_store(new_database)
+    with store.write() as db:
+        (event,) = create_events(db, 1, datetime.now(UTC))
+        last = latest_cursor(db)
+        add_changes(db, [(event, ChangeKind.CREATED, None)], datetime.now(UTC))
+    changes = _with("def follow")["follow"](new_database, last)
+    assert next(changes)[1:] == (event, "created", None)
+
+    def write() -> None:
+        with store.write() as db:
+            add_changes(db, [(event, ChangeKind.UPDATED, None)], datetime.now(UTC))
+
+    later = threading.Timer(0.3, write)
+    later.start()
+    assert next(changes)[1:] == (event, "updated", None)
+    later.join()
+    changes.close()
+    store.close()
+
+
+def test_the_receiver_takes_what_we_sign_and_nothing_else() -> None:
+    verify = _with("def verify")["verify"]
+    now = datetime.now(UTC)
+    body = b'{"id":"msg_1"}'
+    headers = signed_headers(SECRET, "msg_1", body, now)
+    at = now.timestamp()
+    assert verify(SECRET, headers, body, at) == {"id": "msg_1"}
+    twice = headers | {"webhook-signature": f"v1,another {headers['webhook-signature']}"}
+    assert verify(SECRET, twice, body, at) == {"id": "msg_1"}
+    for wrong in (
+        (SECRET, headers, body + b" ", at),
+        (SECRET, headers | {"webhook-id": "msg_2"}, body, at),
+        (SECRET, headers | {"webhook-signature": "v1,"}, body, at),
+        ("whsec_AAAA", headers, body, at),
+        (SECRET, headers, body, at + 301),
+        (SECRET, headers, body, at - 301),
+    ):
+        with pytest.raises(ValueError, match=r"too old|not signed"):
+            verify(*wrong)
+
+
+def test_datasettes_description_fits_the_database(folder: Path) -> None:
+    described = json.loads((ROOT / "docs/datasette.json").read_text())["databases"]["aggregator"]
+    with closing(sqlite3.connect(folder / "aggregator.db")) as db:
+        real = db.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
+        for query in described["queries"].values():
+            assert db.execute(query["sql"]).fetchall(), query["title"]
+    tables = described["tables"]
+    assert {name for name, kind in real if kind == "view"} == {n for n in tables if "hidden" not in tables[n]}
+    hidden = {name for name, kind in real if kind == "table" and not name.startswith("entry_words_")}
+    assert hidden == {name for name in tables if tables[name].get("hidden")}
+    assert [query["sql"] for query in described["queries"].values()] == [
+        example.partition("\n")[2] for example in _examples()
+    ]
