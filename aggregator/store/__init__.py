@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import StoreError, open_engine, refusals_told
+from aggregator.store.dialect import Commits, StoreError, open_engine, refusals_told
 from aggregator.store.schema import upgrade
 
 __all__ = ["Store", "StoreError", "open_store"]
@@ -20,6 +20,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.commits = Commits(engine)
         # SQLite has one writer at a time, and lets the others sleep and try again: threads of one process need not.
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
@@ -42,6 +43,7 @@ class Store:
 
     def close(self) -> None:
         """Gives back all connections."""
+        self.commits.close()
         self.engine.dispose()
 
 

@@ -148,6 +148,12 @@ def due_feeds(db: Connection, now: datetime) -> list[FeedState]:
     ]
 
 
+def next_due(db: Connection, now: datetime) -> datetime | None:
+    """When the first of the listed feeds becomes due after `now`; None without any."""
+    later = select(func.min(FEED.c.next_poll_at)).where(FEED.c.listed, FEED.c.next_poll_at > now)
+    return db.execute(later).scalar()
+
+
 def listed_feeds(db: Connection) -> list[FeedState]:
     """All listed feeds, the next due first."""
     every = select(FEED).where(FEED.c.listed & ~_is_twin()).order_by(FEED.c.next_poll_at, FEED.c.id)
