@@ -23,7 +23,8 @@ from aggregator.opml import OpmlError
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.lists import OpmlWatch
-from aggregator.pipeline.poll import PollReport, PollWorkers, Result, open_poller
+from aggregator.pipeline.poll import PollWorkers, open_poller
+from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.dialect import hold_role, tidy

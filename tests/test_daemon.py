@@ -18,7 +18,8 @@ from aggregator.config import load_settings
 from aggregator.demo import DemoServer, expected_events, sample_feeds
 from aggregator.fetch import HostQueue
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.poll import PollWorkers, Result, open_poller
+from aggregator.pipeline.poll import PollWorkers, open_poller
+from aggregator.pipeline.reports import Result
 from aggregator.store import open_store
 from aggregator.store.feeds import listed_feeds, sync_feeds
 from aggregator.types import Feed
