@@ -182,10 +182,12 @@ def _new_feed(feed: Feed, interval: int, now: datetime | None) -> dict[str, Any]
 def _is_twin() -> ColumnElement[bool]:
     """The feed has moved to where another listed feed is asked for already: one of them is enough."""
     other = FEED.alias()
-    is_there = (other.c.url == FEED.c.address) | (
-        (other.c.address == FEED.c.address) & (other.c.id < FEED.c.id)
+    # Two questions, each of which has an index; as one with "or" they would read all listed feeds.
+    is_listed_there = exists().where(other.c.url == FEED.c.address, other.c.listed, other.c.id != FEED.c.id)
+    moved_there_before = exists().where(
+        other.c.address == FEED.c.address, other.c.address != "", other.c.listed, other.c.id < FEED.c.id
     )
-    return (FEED.c.address != "") & exists().where(other.c.listed, other.c.id != FEED.c.id, is_there)
+    return (FEED.c.address != "") & (is_listed_there | moved_there_before)
 
 
 def due_feeds(db: Connection, now: datetime) -> list[FeedState]:
