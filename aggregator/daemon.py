@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 
@@ -26,11 +26,12 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
-from aggregator.pipeline.poll import PollReport, PollWorkers, Result, open_poller
-from aggregator.schedule import earliest
+from aggregator.pipeline.poll import PollWorkers, open_poller
+from aggregator.pipeline.reports import PollReport, Result
+from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.dialect import hold_role, tidy
-from aggregator.store.feeds import due_feeds, listed_feeds, put_off
+from aggregator.store.feeds import due_feeds, listed_feeds, next_due, put_off
 from aggregator.store.outbox import switch_webhook
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         if roles.cluster:
             _hold(stack, store, "cluster")
             clusterer = Clusterer(store, settings, utc_now)
-            add(_guarded(partial(_cluster, clusterer, meters, stop)), seconds=TICK_SECONDS)
+            add(_guarded(_Grouping(store, clusterer, meters, stop).look), seconds=TICK_SECONDS)
             courier = _start_webhook(stack, store, settings, meters, stop)
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
@@ -145,7 +146,7 @@ def _start_polling(
     ).start()
     add(_guarded(watch.look), seconds=OPML_SECONDS)
     add(
-        _guarded(partial(_tick, store, settings, queue, workers)),
+        _guarded(_DueFeeds(store, settings, queue, workers).look),
         seconds=TICK_SECONDS,
         next_run_time=utc_now(),
     )
@@ -181,39 +182,79 @@ def _start_webhook(
     return thread
 
 
-def _tick(store: Store, settings: Settings, queue: HostQueue, workers: PollWorkers) -> None:
-    now = utc_now()
-    with store.read() as db:
-        due = due_feeds(db, now)
-    early = [(state.id, at) for state in due if (at := earliest(state, settings)) > now]
-    if early:
-        # The limits were loosened when the next polls were set, or the clock has gone back since.
-        with store.write() as db:
-            put_off(db, early)
-    too_early = {number for number, _ in early}
-    queue.add([state for state in due if state.id not in too_early and not workers.is_held(state.id)])
+class _DueFeeds:
+    """Hands the feeds that are due to the queue.
 
+    Asks the database only if it was written since, or if a feed's time has come: at rest that is never.
+    """
 
-def _cluster(clusterer: Clusterer, meters: Meters, stop: threading.Event) -> None:
-    for report in clusterer.work():
-        meters.grouped.inc(report.entries)
-        if stop.is_set():
+    def __init__(self, store: Store, settings: Settings, queue: HostQueue, workers: PollWorkers) -> None:
+        self._store = store
+        self._settings = settings
+        self._queue = queue
+        self._workers = workers
+        self._mark: int | None = None
+        self._next_at: datetime | None = None
+        """Until when nothing is due unless something is written; None if feeds were due when last looked."""
+
+    def look(self) -> None:
+        """One tick."""
+        now = utc_now()
+        mark = self._store.commits.mark()
+        is_as_it_was = mark is not None and mark == self._mark
+        if is_as_it_was and self._next_at is not None and now < self._next_at:
             return
-        if not (report.entries or report.created or report.grown or report.merged):
-            continue
-        log.info(
-            "grouped %d entries: %d events new, %d grown, %d merged",
-            report.entries,
-            report.created,
-            report.grown,
-            report.merged,
-            extra={
-                "entries": report.entries,
-                "events_new": report.created,
-                "events_grown": report.grown,
-                "events_merged": report.merged,
-            },
+        with self._store.read() as db:
+            due = due_feeds(db, now)
+            self._next_at = None if due else next_due(db, now) or NEVER
+        self._mark = mark
+        early = [(state.id, at) for state in due if (at := earliest(state, self._settings)) > now]
+        if early:
+            # The limits were loosened when the next polls were set, or the clock has gone back since.
+            with self._store.write() as db:
+                put_off(db, early)
+        too_early = {number for number, _ in early}
+        self._queue.add(
+            [state for state in due if state.id not in too_early and not self._workers.is_held(state.id)]
         )
+
+
+class _Grouping:
+    """Groups what waits; asks the database only if it was written since all was done."""
+
+    def __init__(self, store: Store, clusterer: Clusterer, meters: Meters, stop: threading.Event) -> None:
+        self._store = store
+        self._clusterer = clusterer
+        self._meters = meters
+        self._stop = stop
+        self._mark: int | None = None
+        """The database's mark before the last look that left nothing to do."""
+
+    def look(self) -> None:
+        """Works until nothing is left to do, or the program stops."""
+        mark = self._store.commits.mark()
+        if mark is not None and mark == self._mark:
+            return
+        for report in self._clusterer.work():
+            self._meters.grouped.inc(report.entries)
+            if self._stop.is_set():
+                return
+            if not (report.entries or report.created or report.grown or report.merged):
+                continue
+            log.info(
+                "grouped %d entries: %d events new, %d grown, %d merged",
+                report.entries,
+                report.created,
+                report.grown,
+                report.merged,
+                extra={
+                    "entries": report.entries,
+                    "events_new": report.created,
+                    "events_grown": report.grown,
+                    "events_merged": report.merged,
+                },
+            )
+        self._mark = mark
 
 
 def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:

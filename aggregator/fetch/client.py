@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Self
@@ -49,7 +48,10 @@ DEFAULT_LIMITS = Limits()
 
 
 class Fetcher:
-    """Fetches feeds; one for all threads, since a client and its TLS context take 20 ms to make.
+    """Fetches feeds; one for all threads, since a transport with its TLS context takes 20 ms to make.
+
+    Requests go straight to the transport: what httpx.Client does around it (cookies, authentication, redirects,
+    merged defaults) is unwanted here and took a fifth of an unchanged poll.
 
     Keeps nothing between two fetches: no cookies, no connections. Reads no proxy from the environment.
     `limits` and `resolve` are there for tests.
@@ -60,18 +62,13 @@ class Fetcher:
     ) -> None:
         self._timeout = settings.fetch_timeout
         self._limits = limits
-        self._client = httpx.Client(
-            transport=GuardedTransport(settings.allow_addresses, resolve, limits.wire_bytes),
-            headers={
-                "User-Agent": user_agent(settings.user_agent_contact),
-                "Accept": ACCEPT,
-                # Nothing else: a decoder that can't stop early turns 583 bytes of brotli into 268 MB.
-                "Accept-Encoding": "gzip, deflate",
-                "Connection": "close",
-            },
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            trust_env=False,
-            timeout=None,  # noqa: S113 (each fetch has a deadline, which its connections keep)
+        self._transport = GuardedTransport(settings.allow_addresses, resolve, limits.wire_bytes)
+        self._headers = (
+            (b"Accept", ACCEPT.encode()),
+            # Nothing else: a decoder that can't stop early turns 583 bytes of brotli into 268 MB.
+            (b"Accept-Encoding", b"gzip, deflate"),
+            (b"Connection", b"close"),
+            (b"User-Agent", user_agent(settings.user_agent_contact).encode("ascii")),
         )
 
     def fetch(self, state: FeedState, permits: Permits = FREE) -> FetchResult:
@@ -87,7 +84,7 @@ class Fetcher:
 
     def close(self) -> None:
         """Gives everything back; the Fetcher is of no use after that."""
-        self._client.close()
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -127,14 +124,12 @@ class Fetcher:
     def _ask(
         self, target: Target, validators: Sequence[tuple[bytes, bytes]], deadline: Deadline
     ) -> Iterator[httpx.Response]:
-        headers = list(validators)
+        headers = [*self._headers, *validators]
         if target.authorization:
             headers.append((b"Authorization", target.authorization.encode("ascii")))
         try:
-            request = self._client.build_request(
-                "GET", target.url, headers=headers, extensions={"deadline": deadline}
-            )
-            response = self._client.send(request, stream=True, follow_redirects=False)
+            request = httpx.Request("GET", target.url, headers=headers, extensions={"deadline": deadline})
+            response = self._transport.handle_request(request)
         except (httpx.HTTPError, httpx.InvalidURL, *WIRE_ERRORS) as error:
             raise without_answer(error) from None
         try:

@@ -55,7 +55,9 @@ def read_target(url: str) -> Target:
         # RFC 7617 section 2: UTF-8 is what servers that say nothing most likely expect.
         login = f"{parsed.username}:{parsed.password}".encode()
         authorization = f"Basic {b64encode(login).decode()}"
-    return Target(parsed.copy_with(userinfo=b"", fragment=None), authorization)
+    if "@" in url or "#" in url:
+        parsed = parsed.copy_with(userinfo=b"", fragment=None)
+    return Target(parsed, authorization)
 
 
 def _is_same_service(old: httpx.URL, new: httpx.URL) -> bool:

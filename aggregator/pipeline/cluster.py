@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -27,6 +26,7 @@ from aggregator.pipeline.encoding import encode_missing
 from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.record import refresh_records, relate
+from aggregator.pipeline.reports import ClusterReport
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
@@ -90,26 +90,6 @@ EMPTY: Mapping[EntryId, str] = {}
 REGROUP = 500
 RESIGN = 500
 RELATE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterReport:
-    """What a step did: new entries settled, old ones looked at again, and what became of events."""
-
-    entries: int = 0
-    reviewed: int = 0
-    created: int = 0
-    grown: int = 0
-    merged: int = 0
-
-    def __add__(self, other: ClusterReport) -> ClusterReport:
-        return ClusterReport(
-            self.entries + other.entries,
-            self.reviewed + other.reviewed,
-            self.created + other.created,
-            self.grown + other.grown,
-            self.merged + other.merged,
-        )
 
 
 class Clusterer:

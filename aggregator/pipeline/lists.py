@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from aggregator.config import Settings
 from aggregator.opml import OpmlError, read_opml
 from aggregator.pipeline.clock import utc_now
+from aggregator.schedule import due_at_all
 from aggregator.store import Store
-from aggregator.store.feeds import sync_feeds
-from aggregator.types import FeedList
+from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds
+from aggregator.types import FeedList, FeedState
 
 log = logging.getLogger(__name__)
 
@@ -67,3 +69,10 @@ def read_list(settings: Settings) -> FeedList:
         return read_opml(content)
     except OpmlError as error:
         raise OpmlError(f"{settings.opml}: {error}") from None
+
+
+def feeds_to_ask(store: Store, now: datetime, settings: Settings, *, every: bool) -> list[FeedState]:
+    """The feeds that one pass asks: those that are due; with `every`, all that may be asked."""
+    with store.read() as db:
+        states = listed_feeds(db) if every else due_feeds(db, now)
+    return [state for state in states if due_at_all(state, now, settings)]

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from queue import SimpleQueue
 from random import Random
 
@@ -20,6 +19,7 @@ from aggregator.config import Settings
 from aggregator.fetch import Fetcher, HostQueue, Permits
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.news import read_news
+from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import after_failure, after_success, capped_waits, wants_whole
 from aggregator.store import Store, StoreError
 from aggregator.store.entries import save_poll
@@ -52,32 +52,6 @@ STOP_SECONDS = 3.0
 whole timeout and is given up without a trace."""
 
 NO_NEWS = News((), (), ())
-
-
-class Result(StrEnum):
-    """How a poll ended."""
-
-    OK = "ok"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
-    PASSED_OVER = "passed over"
-
-
-@dataclass(frozen=True, slots=True)
-class PollReport:
-    """What one poll did: `seen` items in the document, `new` of them stored for the first time.
-
-    `seconds`: from its start to its last write.
-    Passed over: not asked, as it was asked by somebody else since its state was read, or left the list.
-    """
-
-    state: FeedState
-    result: Result
-    seen: int
-    new: int
-    edited: int
-    detail: str
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import StoreError, open_engine, refusals_told
+from aggregator.store.dialect import Commits, StoreError, open_engine, refusals_told
 from aggregator.store.schema import upgrade
 
 __all__ = ["Store", "StoreError", "open_store"]
@@ -21,6 +21,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.commits = Commits(engine)
         # SQLite has one writer at a time, and lets the others sleep and try again: threads of one process need not.
         is_sqlite = engine.dialect.name == "sqlite"
         self._turn = threading.Lock() if is_sqlite else nullcontext()
@@ -50,6 +51,7 @@ class Store:
 
     def close(self) -> None:
         """Gives back all connections."""
+        self.commits.close()
         self.engine.dispose()
 
 

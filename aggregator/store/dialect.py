@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -197,6 +198,41 @@ def _open_sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+class Commits:
+    """Whether anybody has committed anything to a database, told without reading it.
+
+    Thread-safe. Asking takes some 5 µs, a tenth of the cheapest statement through SQLAlchemy.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._url = engine.url
+        self._turn = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def mark(self) -> int | None:
+        """A number that is another one after each commit; None where the database has none (PostgreSQL).
+
+        SQLite's data_version: it changes with the commits of all other connections, of this process or another,
+        so it is read over one that never writes.
+        """
+        if not _is_sqlite(self._url):
+            return None
+        with self._turn:
+            try:
+                if self._connection is None:
+                    self._connection = sqlite3.connect(sqlite_path(self._url), check_same_thread=False)
+                return int(self._connection.execute("PRAGMA data_version").fetchall()[0][0])
+            except sqlite3.Error as error:
+                raise _refusal(self._url, error) from None
+
+    def close(self) -> None:
+        """Gives the connection back."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 @contextmanager

@@ -27,6 +27,9 @@ NUMBERED = {"sqlite_autoincrement": True}
 """AUTOINCREMENT: SQLite would otherwise give the number of a deleted last row to a new one."""
 
 
+# Partial indexes of flags: SQLite uses them only where the query says the same, and "flag = 1" is what it is asked.
+
+
 class Row(SQLModel):
     """The base of all tables; `metadata` is ours alone."""
 
@@ -129,7 +132,7 @@ class EventRow(Row, table=True):
     __table_args__ = (
         Index("event_latest", "last_seen_at", "id", sqlite_where=text("merged_into IS NULL"),
               postgresql_where=text("merged_into IS NULL")),
-        Index("event_relate", "id", sqlite_where=text("relate"), postgresql_where=text("relate")),
+        Index("event_relate", "id", sqlite_where=text("relate = 1"), postgresql_where=text("relate")),
         NUMBERED,
     )  # fmt: skip
     id: int | None = Field(default=None, sa_column=_number())
@@ -149,7 +152,7 @@ class EntryRow(Row, table=True):
     __table_args__ = (
         UniqueConstraint("feed_id", "identity", name="entry_identity"),
         Index("entry_canonical_url", "feed_id", "canonical_url"),
-        Index("entry_pending", "id", sqlite_where=text("pending"), postgresql_where=text("pending")),
+        Index("entry_pending", "id", sqlite_where=text("pending = 1"), postgresql_where=text("pending")),
         Index("entry_text_key", "text_key", sqlite_where=text("text_key <> 0"),
               postgresql_where=text("text_key <> 0")),
         Index("entry_title_key", "title_key", sqlite_where=text("title_key <> 0"),
@@ -245,7 +248,9 @@ class DecisionRow(Row, table=True):
 
     __tablename__ = "decision"
     __table_args__ = (
-        Index("decision_regroup", "entry_id", sqlite_where=text("regroup"), postgresql_where=text("regroup")),
+        Index(
+            "decision_regroup", "entry_id", sqlite_where=text("regroup = 1"), postgresql_where=text("regroup")
+        ),
     )
     entry_id: int = Field(sa_column=_to("entry.id", key=True))
     at: datetime = Field(sa_column=_time())

@@ -6,7 +6,7 @@ import gzip
 import json
 import re
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from tests.cases import case
 from tests.loopback import Answer
 from tests.stage import FEED, Stage, item, ok, rss

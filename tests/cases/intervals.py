@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from aggregator.store import open_store
 from tests.cases import case
 from tests.loopback import Reply, Request

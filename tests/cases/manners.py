@@ -6,7 +6,7 @@ import threading
 import time
 from itertools import pairwise
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from tests.cases import case
 from tests.loopback import Answer, Reply, Request, Responder
 from tests.stage import Stage, item, ok, rss, said

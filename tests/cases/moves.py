@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from tests.cases import case
 from tests.loopback import LoopbackServer
 from tests.stage import Stage, item, ok, rss, said

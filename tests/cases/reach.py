@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from pathlib import Path
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from aggregator.store.feeds import sync_feeds
 from aggregator.types import Feed
 from tests.cases import case

@@ -6,7 +6,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 from itertools import pairwise
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from aggregator.types import FeedHealth
 from tests.cases import case
 from tests.stage import START, Stage, item, ok, rss, said

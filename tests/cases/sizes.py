@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from functools import partial
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from tests.cases import case
 from tests.loopback import Reply, Request
 from tests.stage import FEED, Stage, item, ok, rss, said

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from email.utils import format_datetime
 
-from aggregator.pipeline.poll import Result
+from aggregator.pipeline.reports import Result
 from aggregator.types import FeedHealth
 from tests.cases import case
 from tests.loopback import Answer

@@ -1,0 +1,42 @@
+"""One pass of a flow for the commands that run one, with a progress bar: over feeds, over what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aggregator.cli.screen import progress_bar
+from aggregator.config import Settings
+from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.poll import open_poller, poll_all
+from aggregator.pipeline.reports import ClusterReport, PollReport
+from aggregator.store import Store
+from aggregator.store.dialect import hold_role
+from aggregator.store.entries import count_pending
+from aggregator.types import FeedState
+
+
+def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> list[PollReport]:
+    """Polls these feeds and gives a report for each."""
+    reports = []
+    with open_poller(store, settings) as poller, progress_bar("polling", len(states)) as steps:
+        for report in poll_all(poller, states):
+            reports.append(report)
+            steps.advance()
+    return reports
+
+
+def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
+    """Groups all pending entries; None if another process does that for this database."""
+    with hold_role(store.engine, "cluster") as held:
+        if not held:
+            return None
+        with store.read() as db:
+            waiting = count_pending(db)
+        clusterer = Clusterer(store, settings, utc_now)
+        total = ClusterReport()
+        with progress_bar("grouping", waiting) as steps:
+            for report in clusterer.work():
+                total += report
+                steps.advance(report.entries)
+        return total

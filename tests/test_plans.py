@@ -1,0 +1,113 @@
+"""What a timer asks costs nothing while nothing waits, however much is stored: its queries read indexes alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event, insert
+from sqlalchemy.engine import Connection
+
+from aggregator.config import load_settings
+from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store
+from aggregator.store.tables import DECISION, ENTRY, EVENT, SIGNATURE
+from aggregator.types import Feed
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MANY = 3000
+"""Rows of each table: enough for a planner to prefer an index wherever it can use one."""
+
+ASKED: dict[str, Callable[[Connection], object]] = {
+    "due feeds": lambda db: feeds.due_feeds(db, NOW),
+    "the next due feed": lambda db: feeds.next_due(db, NOW),
+    "whether anything waits": events.awaits_grouping,
+    "how much waits": entries.count_pending,
+    "what waits": lambda db: events.pending_entries(db, 250),
+    "what waits, by likeness": lambda db: events.pending_by_likeness(db, 250, encoded=False),
+    "what waits to be encoded": lambda db: decisions.to_encode(db, None, 100),
+    "entries to regroup": lambda db: decisions.to_regroup(db, 500),
+    "events to relate": lambda db: events.to_relate(db, 500),
+    "the newest change": listing.latest_cursor,
+}
+
+WHOLE_TABLE = {"sqlite": r"SCAN (?!CONSTANT ROW)\w+(?! USING)\b", "postgresql": r"Seq Scan on (?!change)\w+"}
+"""What a plan says that reads a whole table. `change` is empty here, and no index is quicker than that."""
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store with much in it, of which nothing waits."""
+    sqlite: Path = tmp_path_factory.mktemp("plans") / "news.db"
+    is_sqlite = request.param == "sqlite"
+    store = open_store(f"sqlite:///{sqlite}" if is_sqlite else request.getfixturevalue("server"))
+    with store.write() as db:
+        listed = [Feed(f"https://news{n}.example/rss", f"News {n}", "", "") for n in range(MANY)]
+        feeds.sync_feeds(db, listed, load_settings({}), NOW - timedelta(days=1))
+        states = feeds.listed_feeds(db)
+        feeds.put_off(db, [(state.id, NOW + timedelta(hours=1)) for state in states])
+        numbers = range(1, MANY + 1)
+        db.execute(insert(EVENT), [_event(number) for number in numbers])
+        db.execute(insert(ENTRY), [_entry(number, states[0].id) for number in numbers])
+        db.execute(insert(SIGNATURE), [_signature(number) for number in numbers])
+        db.execute(insert(DECISION), [_decision(number) for number in numbers])
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT", writes=True) as db:
+        db.exec_driver_sql("ANALYZE")
+    yield store
+    store.close()
+
+
+def _event(number: int) -> dict[str, Any]:
+    seen = {"first_seen_at": NOW, "last_seen_at": NOW}
+    return {"id": number, "entry_count": 1, "source_count": 1, "relate": False} | seen
+
+
+def _entry(number: int, feed: int) -> dict[str, Any]:
+    times = {"published_at": NOW, "first_seen_at": NOW}
+    flags = {"date_guessed": False, "truncated": False, "pending": False}
+    keys = {"text_key": 0, "title_key": 0}
+    return {"id": number, "feed_id": feed, "identity": str(number), "event_id": number} | times | flags | keys
+
+
+def _signature(number: int) -> dict[str, Any]:
+    names = (
+        "minhash",
+        "title",
+        "title_marks",
+        "lead",
+        "lead_marks",
+        "body",
+        "terms",
+        "term_marks",
+        "term_rarity",
+    )
+    return {"entry_id": number, "at": NOW, "scheme": 1, "truncated": False} | dict.fromkeys(names, b"")
+
+
+def _decision(number: int) -> dict[str, Any]:
+    figures = {"among": 1, "seen": 0, "mean": 0.0, "size": 1, "threshold": 0.6, "features": 0}
+    return {"entry_id": number, "at": NOW, "compared": b"", "regroup": False} | figures
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_what_a_timer_asks_reads_no_whole_table(filled: Store, asked: str) -> None:
+    statements: list[tuple[str, Any]] = []
+
+    def note(_db: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        statements.append((statement, parameters))
+
+    dialect = filled.engine.dialect.name
+    explain = "EXPLAIN QUERY PLAN" if dialect == "sqlite" else "EXPLAIN"
+    with filled.write() as db:
+        event.listen(filled.engine, "before_cursor_execute", note)
+        try:
+            ASKED[asked](db)
+        finally:
+            event.remove(filled.engine, "before_cursor_execute", note)
+        assert statements
+        for statement, parameters in statements:
+            plan = [str(row) for row in db.exec_driver_sql(f"{explain} {statement}", parameters)]
+            assert [step for step in plan if re.search(WHOLE_TABLE[dialect], step)] == [], statement
