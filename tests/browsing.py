@@ -29,6 +29,7 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.lists import OpmlWatch
 from aggregator.store import Store, open_store
+from aggregator.store.feeds import listed_feeds
 from aggregator.web import WebServer
 
 MISSING = "The browser's tests need Chromium: apt-get install chromium (as root)"
@@ -218,7 +219,9 @@ def site(folder: Path, *, hostile: bool) -> Iterator[Site]:
         store = open_store(settings.database)
         try:
             OpmlWatch(store, settings).load()
-            poll_once(store, settings, every=True)
+            with store.read() as db:
+                states = listed_feeds(db)
+            poll_once(store, settings, states)
             cluster_once(store, settings)
             remember_weeks(store, now)
             with WebServer(store, settings, Meters()) as web:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, insert
+from sqlalchemy import event, insert, text
 from sqlalchemy.engine import Connection
 
 from aggregator.config import load_settings
@@ -20,6 +20,8 @@ from aggregator.types import Feed
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MANY = 3000
 """Rows of each table: enough for a planner to prefer an index wherever it can use one."""
+
+NEWEST = "SELECT * FROM v1_event ORDER BY last_seen_at DESC LIMIT 50"
 
 ASKED: dict[str, Callable[[Connection], object]] = {
     "due feeds": lambda db: feeds.due_feeds(db, NOW),
@@ -32,6 +34,7 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "entries to regroup": lambda db: decisions.to_regroup(db, 500),
     "events to relate": lambda db: events.to_relate(db, 500),
     "the newest change": listing.latest_cursor,
+    "the newest events, as other programs read them": lambda db: db.execute(text(NEWEST)),
 }
 
 WHOLE_TABLE = {"sqlite": r"SCAN (?!CONSTANT ROW)\w+(?! USING)\b", "postgresql": r"Seq Scan on (?!change)\w+"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -285,6 +286,12 @@ def test_figures_can_be_read_by_prometheus(client: httpx.Client) -> None:
         "aggregator_event_lag_seconds",
     } <= families
     assert (client.get("/healthz").text, client.get("/livez").text) == ("ok\n", "ok\n")
+
+
+def test_answers_are_sent_at_once(store: Store) -> None:
+    """Headers and body are two writes: with Nagle's algorithm the second waits for the client's acknowledgement."""
+    with WebServer(store, load_settings({"port": 0}), Meters()) as server:
+        assert server._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # noqa: SLF001 (times prove nothing)
 
 
 def test_other_names_of_this_server_are_refused(client: httpx.Client, store: Store) -> None:

@@ -130,8 +130,7 @@ class EventRow(Row, table=True):
 
     __tablename__ = "event"
     __table_args__ = (
-        Index("event_latest", "last_seen_at", "id", sqlite_where=text("merged_into IS NULL"),
-              postgresql_where=text("merged_into IS NULL")),
+        Index("event_latest", "last_seen_at", "id"),
         Index("event_relate", "id", sqlite_where=text("relate = 1"), postgresql_where=text("relate")),
         NUMBERED,
     )  # fmt: skip

@@ -1,12 +1,15 @@
-"""Partial indexes of what waits, on SQLite in the words of the queries: it uses them only if these are the same."""
+"""Partial indexes of what waits, on SQLite in the words of the queries: it uses them only if these are the same.
+
+And the index by which `v1_event` is read newest first holds merged events, too: a reader may leave them in.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0010"
-down_revision = "0009"
+revision = "0011"
+down_revision = "0010"
 
 QUEUES = (
     ("entry_pending", "entry", "id", "pending"),
@@ -17,6 +20,8 @@ QUEUES = (
 
 def upgrade() -> None:
     """Makes the indexes anew; PostgreSQL takes "pending" and "pending = true" for the same."""
+    op.drop_index("event_latest", "event")
+    op.create_index("event_latest", "event", ["last_seen_at", "id"])
     if op.get_bind().dialect.name != "sqlite":
         return
     for name, table, column, flag in QUEUES:
