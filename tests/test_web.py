@@ -291,7 +291,7 @@ def test_figures_can_be_read_by_prometheus(client: httpx.Client) -> None:
 def test_answers_are_sent_at_once(store: Store) -> None:
     """Headers and body are two writes: with Nagle's algorithm the second waits for the client's acknowledgement."""
     with WebServer(store, load_settings({"port": 0}), Meters()) as server:
-        assert server._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)  # noqa: SLF001 (times prove nothing)
+        assert server._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_other_names_of_this_server_are_refused(client: httpx.Client, store: Store) -> None:
