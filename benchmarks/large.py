@@ -29,6 +29,8 @@ from filled import database
 from peers import TICK
 from runs import ROOT
 
+from aggregator.store import open_store
+
 ASKED = 60
 CLIENTS, SECONDS = 4, 10.0
 MOST_SECONDS = 60
@@ -49,6 +51,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         path = database(asked.keep or Path(scratch), asked.entries, is_kept=asked.keep is not None)
+        open_store(f"sqlite:///{path}").close()  # one that was kept may have an older schema
         with closing(sqlite3.connect(path)) as db:
             entries, events = (
                 db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("entry", "event")
