@@ -21,7 +21,6 @@ from aggregator.config import Settings
 from aggregator.credentials import redacted
 from aggregator.fetch import FetchError, HostQueue, Poster
 from aggregator.meters import Meters
-from aggregator.opml import OpmlError
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
@@ -31,13 +30,13 @@ from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.dialect import hold_role, tidy
-from aggregator.store.feeds import due_feeds, listed_feeds, next_due, put_off
+from aggregator.store.feeds import due_feeds, next_due, put_off
 from aggregator.store.outbox import switch_webhook
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1
-OPML_SECONDS = 3
+OPML_SECONDS = 1
 TIDY_HOURS = 6
 STOP_SECONDS = 3.0
 """What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
@@ -129,15 +128,7 @@ def _start_polling(
 ) -> PollWorkers:
     _hold(stack, store, "poll")
     watch = OpmlWatch(store, settings)
-    watch.remember()
-    try:
-        watch.load()
-    except OpmlError as error:
-        with store.read() as db:
-            kept = len(listed_feeds(db))
-        if not kept:
-            raise
-        log.warning("%s The last good list stays in force (%d feeds).", error, kept)
+    watch.start()
     poller = stack.enter_context(open_poller(store, settings))
     queue = HostQueue((), settings)
     workers = PollWorkers(poller, queue)

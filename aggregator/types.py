@@ -36,6 +36,16 @@ class FeedList:
     warnings: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ListChange:
+    """How many feeds a new list brought for the first time, brought back, let go, and says something else of."""
+
+    new: int
+    back: int
+    left: int
+    changed: int
+
+
 class FeedHealth(StrEnum):
     """The state column of `v1_feed`."""
 

@@ -45,7 +45,7 @@ def main() -> None:
             write_list(place / "feeds.opml", base, [f"/feed/{number}.xml" for number in range(count)])
             settings = _settings(place)
             store = open_store(settings.database)
-            OpmlWatch(store, settings).load()
+            OpmlWatch(store, settings).start()
             _poll(store, settings, rounds)
             states = _states(store)
             store.close()

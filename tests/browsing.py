@@ -218,7 +218,7 @@ def site(folder: Path, *, hostile: bool) -> Iterator[Site]:
         settings.opml.write_bytes(server.opml().replace(b"</body>", lost.encode()))
         store = open_store(settings.database)
         try:
-            OpmlWatch(store, settings).load()
+            OpmlWatch(store, settings).start()
             with store.read() as db:
                 states = listed_feeds(db)
             poll_once(store, settings, states)

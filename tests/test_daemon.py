@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from aggregator.store.feeds import listed_feeds, sync_feeds
 from aggregator.types import Feed
 from tests.loopback import LoopbackServer
 from tests.program import command, count, environment, query, run, write_jsonl
+from tests.stage import ok
 
 PATIENCE_SECONDS = 60
 
@@ -99,32 +101,147 @@ def test_at_rest_it_notices_what_another_process_brings(tmp_path: Path) -> None:
             _wait(lambda: query(tmp_path / "news.db", polled_anew) == [(0,)])
 
 
-def test_an_edit_of_the_list_takes_effect_and_a_torn_one_does_not(tmp_path: Path) -> None:
-    with DemoServer(sample_feeds(datetime.now(UTC))) as server:
-        whole = server.opml()
-        lines = whole.splitlines(keepends=True)
-        first = next(n for n, line in enumerate(lines) if b"xmlUrl" in line)
-        shorter = b"".join(lines[:first] + lines[first + 1 :])
-        opml = tmp_path / "feeds.opml"
-        opml.write_bytes(shorter)
-        with _daemon(tmp_path, "serve") as daemon:
-            _wait(lambda: (tmp_path / "news.db").exists() and _listed(tmp_path) > 0)
-            feeds = _listed(tmp_path)
-            opml.write_bytes(whole)
-            _wait(lambda: _listed(tmp_path) == feeds + 1)
-            opml.write_bytes(whole[:-200])
-            assert daemon.stderr
-            for line in daemon.stderr:
-                if "The last good list stays in force" in line:
-                    break
-            assert _listed(tmp_path) == feeds + 1
+STAYS = "The last good list stays in force"
 
 
-def _listed(folder: Path) -> int:
-    database = folder / "news.db"
-    if query(database, "SELECT count(*) FROM sqlite_master WHERE name = 'v1_feed'") == [(0,)]:
-        return 0
-    return int(query(database, "SELECT count(*) FROM v1_feed WHERE state <> 'paused'")[0][0])
+@dataclass(frozen=True)
+class Edited:
+    """A daemon whose list is edited while it runs; each feed of the list is a path of a server on loopback."""
+
+    folder: Path
+    loopback: LoopbackServer
+    daemon: subprocess.Popen[str]
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "feeds.opml"
+
+    def content(self, *paths: str) -> bytes:
+        return _list_of(self.loopback, *paths)
+
+    def replace(self, content: bytes) -> None:
+        """As editors save: a new file takes the old one's name."""
+        (self.folder / "feeds.opml~").write_bytes(content)
+        (self.folder / "feeds.opml~").replace(self.file)
+
+    def wait_for(self, *paths: str) -> None:
+        """Until these are the feeds in force."""
+        _wait(lambda: self.in_force() == {self.loopback.url(path) for path in paths})
+
+    def in_force(self) -> set[str]:
+        rows = query(self.folder / "news.db", "SELECT url FROM v1_feed WHERE state <> 'paused'")
+        return {row[0] for row in rows}
+
+    def read_until(self, words: str) -> str:
+        """The line of the log that says so, the next one from here."""
+        assert self.daemon.stderr
+        return next(line for line in self.daemon.stderr if words in line)
+
+
+def _list_of(loopback: LoopbackServer, *paths: str) -> bytes:
+    outlines = "".join(f"<outline text='{path}' xmlUrl='{loopback.url(path)}'/>\n" for path in paths)
+    return f"<opml version='2.0'><body>\n{outlines}</body></opml>\n".encode()
+
+
+@pytest.fixture
+def edited(tmp_path: Path, loopback: LoopbackServer) -> Iterator[Edited]:
+    for path in ("/a", "/b", "/c"):
+        loopback.on(path, ok())
+    (tmp_path / "feeds.opml").write_bytes(_list_of(loopback, "/a", "/b"))
+    with _daemon(tmp_path, "serve", "--no-web", "--no-cluster") as daemon:
+        one = Edited(tmp_path, loopback, daemon)
+        one.read_until("running")
+        one.wait_for("/a", "/b")
+        yield one
+
+
+def test_a_list_that_is_saved_as_a_new_file_is_in_force_and_its_new_feed_polled(edited: Edited) -> None:
+    edited.replace(edited.content("/a", "/b", "/c"))
+    _wait(lambda: bool(edited.loopback.asked("/c")))
+    edited.wait_for("/a", "/b", "/c")
+
+
+def test_a_list_that_is_written_in_place_is_in_force(edited: Edited) -> None:
+    edited.file.write_bytes(edited.content("/a", "/c"))
+    edited.wait_for("/a", "/c")
+
+
+def test_two_saves_within_a_moment_and_of_one_size_both_count(edited: Edited) -> None:
+    for path in ("/a", "/b", "/c") * 3:
+        edited.file.write_bytes(edited.content(path))
+    edited.wait_for("/c")
+
+
+def test_a_touched_list_is_not_taken_for_another(edited: Edited) -> None:
+    edited.file.touch()
+    edited.replace(edited.content("/a"))
+    assert "1 feeds, 0 of them new, 0 back; 1 have left" in edited.read_until("feeds.opml: ")
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (lambda whole: whole[:-20], "line 3, column"),
+        (lambda _whole: b"", "is empty: restore it"),
+        (lambda whole: whole[:40] + bytes(len(whole) - 40), "binary content at line"),
+        (lambda whole: whole.replace(b"http:", b"htp:"), "Line 2: "),
+    ],
+    ids=["torn", "emptied", "zeros", "no feed"],
+)
+def test_a_broken_list_leaves_the_last_good_one_in_force_and_is_told_once(
+    edited: Edited, broken: Callable[[bytes], bytes], says: str
+) -> None:
+    edited.file.write_bytes(broken(edited.content("/a", "/b")))
+    assert says in edited.read_until(STAYS)
+    assert edited.in_force() == {edited.loopback.url("/a"), edited.loopback.url("/b")}
+    edited.file.write_bytes(edited.content("/b", "/c"))
+    edited.wait_for("/b", "/c")
+    edited.daemon.send_signal(signal.SIGTERM)
+    _, log = edited.daemon.communicate(timeout=5)
+    assert STAYS not in log
+
+
+def test_a_deleted_list_stays_in_force_until_it_is_put_back(edited: Edited) -> None:
+    edited.file.unlink()
+    assert "No such file" in edited.read_until(STAYS)
+    assert edited.in_force() == {edited.loopback.url("/a"), edited.loopback.url("/b")}
+    edited.file.write_bytes(edited.content("/c"))
+    edited.wait_for("/c")
+
+
+def test_a_list_that_is_emptied_on_purpose_lets_all_feeds_go_and_their_entries_stay(edited: Edited) -> None:
+    _wait(lambda: count(edited.folder / "news.db", "v1_entry") > 0)
+    entries = count(edited.folder / "news.db", "v1_entry")
+    edited.replace(edited.content())
+    edited.wait_for()
+    assert count(edited.folder / "news.db", "v1_entry") == entries
+
+
+def test_a_feed_that_comes_back_has_its_entries_and_its_history(edited: Edited) -> None:
+    asked = "SELECT id, last_success_at, body_hash FROM feed WHERE url LIKE '%/a' AND last_success_at > ''"
+    database = edited.folder / "news.db"
+    _wait(lambda: bool(query(database, asked)))
+    edited.replace(edited.content("/b"))
+    edited.wait_for("/b")
+    ((number, read_at, body_hash),) = query(database, asked)
+    edited.replace(edited.content("/a", "/b"))
+    edited.wait_for("/a", "/b")
+    ((again, read_again_at, body_hash_again),) = query(database, asked)
+    assert (again, body_hash_again) == (number, body_hash)
+    assert read_again_at >= read_at
+    entries = f"SELECT count(*) FROM entry WHERE feed_id = {number}"
+    assert query(database, entries) == [(2,)]
+
+
+def test_a_broken_list_at_the_start_leaves_the_last_good_one_in_force(
+    tmp_path: Path, loopback: LoopbackServer
+) -> None:
+    loopback.on("/a", ok())
+    (tmp_path / "feeds.opml").write_bytes(_list_of(loopback, "/a"))
+    run(tmp_path, "poll")
+    (tmp_path / "feeds.opml").write_bytes(b"<opml><body><outline")
+    with _daemon(tmp_path, "serve", "--no-web") as daemon:
+        _read_until(daemon, f"{STAYS} (1 feeds)")
 
 
 def test_a_page_without_a_place_does_not_hold_up_the_rest(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from aggregator.store.dialect import hold_role, open_engine, tidy
 from aggregator.store.feeds import due_feeds, listed_feeds, next_due, put_off, sync_feeds, write_state
 from aggregator.store.schema import HEAD
 from aggregator.store.tables import Row
-from aggregator.types import Feed, FeedHealth
+from aggregator.types import Feed, FeedHealth, ListChange
 from tests.program import ROOT, count, is_ours, query
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -116,7 +116,7 @@ def test_a_role_is_held_by_one_process_and_free_after_it(tmp_path: Path) -> None
 def test_new_feeds_are_due_at_once(tmp_path: Path) -> None:
     store = open_store(_url(tmp_path))
     with store.write() as db:
-        assert sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW) == 2
+        assert sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW).new == 2
         assert [state.url for state in due_feeds(db, NOW)] == [_feed(1).url, _feed(2).url]
     store.close()
 
@@ -132,7 +132,7 @@ def test_a_feed_that_left_the_list_keeps_its_history_and_is_paused(tmp_path: Pat
         "News 2": "ok",
     }
     with store.write() as db:
-        assert sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW) == 0
+        assert sync_feeds(db, [_feed(1), _feed(2)], SETTINGS, NOW) == ListChange(0, 1, 0, 0)
         assert len(listed_feeds(db)) == 2
     store.close()
 

@@ -49,7 +49,7 @@ def _run(settings: Settings, folder: Path) -> int:
         )
         store = open_store(own.database)
         try:
-            OpmlWatch(store, own).load()
+            OpmlWatch(store, own).start()
             reports = poll_once(store, own, feeds_to_ask(store, utc_now(), own, every=False))
             cluster_once(store, own)
             with store.read() as db:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import time
 from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
 
 from aggregator.config import Settings
 from aggregator.opml import OpmlError, read_opml
@@ -15,6 +19,22 @@ from aggregator.types import FeedList, FeedState
 
 log = logging.getLogger(__name__)
 
+MOST_WARNINGS = 20
+"""Warnings about one state of the file that are logged one by one; `feeds check` shows all."""
+
+SETTLED_SECONDS = 2.0
+"""Age of a file from which its time of change tells: some file systems count in steps of two seconds (FAT), most
+in those of the kernel's clock, and two saves within one step may leave the same size."""
+
+
+class _Mark(NamedTuple):
+    """What tells one state of the file from another without reading it; all 0 if it can't be looked at."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
 
 class OpmlWatch:
     """The list in force: the OPML file as it was when it could last be read."""
@@ -22,53 +42,106 @@ class OpmlWatch:
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
-        self._seen: tuple[int, int, int] | None = None
+        self._known: _Mark | None = None
+        """The state of the file about which nothing is left to do."""
+        self._refused: _Mark | None = None
+        """The state of the file that could not be read at the last look."""
+        self._digest = b""
 
-    def load(self) -> FeedList:
-        """Reads the file and puts its list in force. Raises OpmlError (nothing changes) if it can't be used."""
-        feeds = read_list(self._settings)
-        with self._store.write() as db:
-            new = sync_feeds(db, feeds.feeds, self._settings, utc_now())
-        log.info("%s: %d feeds, %d of them new", self._settings.opml, len(feeds.feeds), new)
-        for warning in feeds.warnings:
-            log.warning("%s: %s", self._settings.opml, warning)
-        return feeds
+    def start(self) -> None:
+        """Puts the list of the file in force, or says that the last good one stays so.
+
+        Raises OpmlError if the file can't be used and there is no last good list.
+        """
+        mark = _mark(self._settings.opml)
+        try:
+            self._load()
+        except OpmlError as error:
+            with self._store.read() as db:
+                kept = len(listed_feeds(db))
+            if not kept:
+                raise
+            log.warning("%s The last good list stays in force (%d feeds).", error, kept)
+        self._known = mark
 
     def look(self) -> None:
-        """Loads the file if it has changed; one that can't be read leaves the last good list in force."""
-        mark = self._mark()
-        if mark is None or mark == self._seen:
+        """Puts the file's list in force if it says something new.
+
+        A file that is missing, torn or no list leaves the last good list in force. That is said once for each such
+        state, and not before the second look: a program that saves the file may just be at work. Raises
+        StoreError if the list can't be kept; the next look tries again.
+        """
+        mark = _mark(self._settings.opml)
+        if mark == self._known:
             return
-        self._seen = mark
         try:
-            self.load()
+            self._load()
         except OpmlError as error:
-            log.warning("%s The last good list stays in force.", error)
+            if mark == self._refused:
+                log.warning("%s The last good list stays in force.", error)
+                self._known = mark
+            self._refused = mark
+            return
+        self._refused = None
+        # The mark was taken before the file was read: what is saved meanwhile leaves another one.
+        is_settled = time.time() - mark.changed_ns / 1e9 > SETTLED_SECONDS
+        self._known = mark if is_settled else None
 
-    def remember(self) -> None:
-        """Takes the file as it is now for read."""
-        self._seen = self._mark()
-
-    def _mark(self) -> tuple[int, int, int] | None:
-        try:
-            status = self._settings.opml.stat()
-        except OSError:
-            return None
-        return status.st_ino, status.st_size, status.st_mtime_ns
+    def _load(self) -> None:
+        content = _read(self._settings.opml)
+        digest = hashlib.blake2b(content).digest()
+        if digest == self._digest:
+            return
+        feeds = _feeds(content, self._settings.opml)
+        with self._store.write() as db:
+            done = sync_feeds(db, feeds.feeds, self._settings, utc_now())
+        self._digest = digest
+        log.info(
+            "%s: %d feeds, %d of them new, %d back; %d have left the list",
+            self._settings.opml,
+            len(feeds.feeds),
+            done.new,
+            done.back,
+            done.left,
+        )
+        for warning in feeds.warnings[:MOST_WARNINGS]:
+            log.warning("%s: %s", self._settings.opml, warning)
+        if len(feeds.warnings) > MOST_WARNINGS:
+            more = len(feeds.warnings) - MOST_WARNINGS
+            log.warning("%s: %d more such warnings: `feeds check` shows all", self._settings.opml, more)
 
 
 def read_list(settings: Settings) -> FeedList:
     """The feeds of the OPML file. Raises OpmlError if it is missing or can't be a list of feeds."""
+    return _feeds(_read(settings.opml), settings.opml)
+
+
+def _mark(file: Path) -> _Mark:
     try:
-        content = settings.opml.read_bytes()
+        status = file.stat()
+    except OSError:
+        return _Mark(0, 0, 0, 0)
+    return _Mark(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
     except OSError as error:
         raise OpmlError(
-            f"{settings.opml}: can't be read ({error.strerror}): create it or name another with --opml"
+            f"{file}: can't be read ({error.strerror}): create it or name another with --opml."
         ) from None
+
+
+def _feeds(content: bytes, file: Path) -> FeedList:
+    """The feeds that the content lists. That none of its outlines can be used is no way to empty the list."""
     try:
-        return read_opml(content)
+        feeds = read_opml(content)
     except OpmlError as error:
-        raise OpmlError(f"{settings.opml}: {error}") from None
+        raise OpmlError(f"{file}: {error}") from None
+    if feeds.warnings and not feeds.feeds:
+        raise OpmlError(f"{file}: none of its outlines names a feed that can be asked. {feeds.warnings[0]}")
+    return feeds
 
 
 def feeds_to_ask(store: Store, now: datetime, settings: Settings, *, every: bool) -> list[FeedState]:

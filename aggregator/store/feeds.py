@@ -22,6 +22,7 @@ from aggregator.types import (
     FeedId,
     FeedState,
     FeedStatus,
+    ListChange,
     Move,
     PollHints,
     Seen,
@@ -80,8 +81,8 @@ WRITE_STATE = (
 """The two statements of every poll, made once: making and looking at them anew took half of an unchanged poll."""
 
 
-def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: datetime) -> int:
-    """How many feeds are new: the list in force becomes `feeds`.
+def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: datetime) -> ListChange:
+    """What has changed: the list in force becomes `feeds`.
 
     A feed that has left the list stays with its entries and its history, but is no longer polled; one that comes
     back goes on where it was, and if it was gone (410) it gets a new chance: the operator knows better. One that is
@@ -93,17 +94,13 @@ def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: d
     new = [feed for feed in feeds if feed.url not in known]
     if new:
         db.execute(insert(FEED), [_new_feed(feed, settings.interval, now) for feed in new])
-    _write_all(db, _listings(feeds, known))
+    listings = _listings(feeds, known)
+    _write_all(db, listings)
     _write_all(db, _new_chances(known, listed, timedelta(seconds=settings.min_interval), now))
-    _write_all(
-        db,
-        [
-            {"number": row.id, "listed": False}
-            for row in known.values()
-            if row.listed and row.url not in listed
-        ],
-    )
-    return len(new)
+    left = [row.id for row in known.values() if row.listed and row.url not in listed]
+    _write_all(db, [{"number": number, "listed": False} for number in left])
+    back = sum(not row.listed for url in listed if (row := known.get(url)) is not None)
+    return ListChange(len(new), back, len(left), len(listings) - back)
 
 
 def _follow_moves(db: Connection, known: dict[str, ResultRow[Any]], listed: Collection[str]) -> None:
