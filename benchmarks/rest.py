@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -42,25 +41,26 @@ def main() -> None:
             write_list(place / "feeds.opml", base, [f"/feed/{number}.xml" for number in range(count)])
             daemon = subprocess.Popen(
                 [sys.executable, str(ROOT / "run.py"), "serve"],
-                env=os.environ | _settings(place),
+                env=os.environ | daemon_settings(place),
                 stderr=subprocess.DEVNULL,
             )
             try:
-                _await_calm(place / "news.db", count)
-                before = _computing(daemon.pid)
+                await_calm(place / "news.db", count)
+                before = computing(daemon.pid)
                 started = time.monotonic()
                 time.sleep(seconds)
-                spent = sum(_computing(daemon.pid).values()) - sum(before.values())
+                spent = sum(computing(daemon.pid).values()) - sum(before.values())
                 share = spent / (time.monotonic() - started)
                 print(
-                    f"{count} feeds at rest: {share:.2%} of a core over {seconds} s, {_memory(daemon.pid):.0f} MB"
+                    f"{count} feeds at rest: {share:.2%} of a core over {seconds} s, {memory(daemon.pid):.0f} MB"
                 )
             finally:
                 daemon.terminate()
                 daemon.wait()
 
 
-def _settings(place: Path) -> Mapping[str, str]:
+def daemon_settings(place: Path) -> dict[str, str]:
+    """The environment of a daemon on loopback that keeps everything in `place`."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     return {
@@ -74,7 +74,7 @@ def _settings(place: Path) -> Mapping[str, str]:
     }
 
 
-def _await_calm(database: Path, count: int) -> None:
+def await_calm(database: Path, count: int) -> None:
     """Waits until every feed was read and every entry grouped, and a while longer."""
     deadline = time.monotonic() + MOST_SECONDS
     while time.monotonic() < deadline:
@@ -91,13 +91,13 @@ def _await_calm(database: Path, count: int) -> None:
     sys.exit("the daemon did not come to rest")
 
 
-def _computing(root: int) -> dict[int, float]:
+def computing(root: int) -> dict[int, float]:
     """Seconds that each process of the tree has computed."""
     fields = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in tree(root)}
     return {pid: (int(of[11]) + int(of[12])) / TICK for pid, of in fields.items()}
 
 
-def _memory(root: int) -> float:
+def memory(root: int) -> float:
     """MB that the tree holds, shared pages counted once."""
     lines = [
         line for pid in tree(root) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
