@@ -8,12 +8,14 @@ from aggregator.cli.screen import progress_bar
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.poll import open_poller, poll_all
 from aggregator.pipeline.reports import ClusterReport, PollReport
 from aggregator.store import Store
 from aggregator.store.dialect import hold_role
 from aggregator.store.entries import count_pending
 from aggregator.types import FeedState
+from aggregator.workers import end_fork_server
 
 
 def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> list[PollReport]:
@@ -23,6 +25,8 @@ def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> 
         for report in poll_all(poller, states):
             reports.append(report)
             steps.advance()
+    end_fork_server()
+    give_back()
     return reports
 
 

