@@ -676,12 +676,20 @@ class EventSummary:
     source_count: int
 
 
+class EventTime(StrEnum):
+    """Which of an event's times counts: when its newest entry reached us, or when that was published."""
+
+    GROWN = "last_seen_at"
+    NEWS = "news_at"
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events are wanted; "" and None = whichever.
 
     `words`: all of them in one entry of the event. `category` holds those below it ("world" also "world/asia").
-    `since` (included) and `until` (not) are when the event grew last.
+    `since` (included) and `until` (not) are when the event grew last, or when its news is from: whichever `time`
+    says, by which they are also in order.
     """
 
     words: str = ""
@@ -690,6 +698,7 @@ class EventFilter:
     lang: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    time: EventTime = EventTime.GROWN
 
     @property
     def is_plain(self) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from aggregator.config import load_settings
 from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store
 from aggregator.store.tables import DECISION, ENTRY, EVENT, SIGNATURE
-from aggregator.types import Feed
+from aggregator.types import EventFilter, EventId, EventTime, Feed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MANY = 3000
@@ -34,6 +34,10 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "entries to regroup": lambda db: decisions.to_regroup(db, 500),
     "events to relate": lambda db: events.to_relate(db, 500),
     "the newest change": listing.latest_cursor,
+    "the newest events, as the page shows them": lambda db: listing.list_events(
+        db, EventFilter(time=EventTime.NEWS), 50
+    ),
+    "what happened to an event": lambda db: listing.changes_of(db, EventId(1), 50),
     "the newest events, as other programs read them": lambda db: db.execute(text(NEWEST)),
 }
 
@@ -64,8 +68,9 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def _event(number: int) -> dict[str, Any]:
-    seen = {"first_seen_at": NOW, "last_seen_at": NOW}
-    return {"id": number, "entry_count": 1, "source_count": 1, "relate": False} | seen
+    seen = dict.fromkeys(("first_seen_at", "last_seen_at", "news_at"), NOW + timedelta(seconds=number))
+    counts = {"entry_count": 1, "source_count": 1}
+    return {"id": number, "canonical_entry_id": number, "relate": False} | counts | seen
 
 
 def _entry(number: int, feed: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import feedparser
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import insert, text, update
 
 from aggregator.config import load_settings
 from aggregator.meters import Meters
 from aggregator.publish import silence
-from aggregator.store import Store, open_store
-from aggregator.types import Place
+from aggregator.store import Store, feeds, listing, open_store
+from aggregator.store.tables import ENTRY, EVENT
+from aggregator.types import EventFilter, Feed, Place
 from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
 from aggregator.web.templates import language, marked, shown
@@ -46,6 +48,12 @@ READ_ONLY = (
     "/api/v1/feeds",
     *PAGES,
 )
+
+
+SEEN = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TIMES = dict.fromkeys(("first_seen_at", "last_seen_at", "news_at"), SEEN)
+FLAGS = dict.fromkeys(("date_guessed", "truncated", "pending"), False)
+ENTRY_ROW = {"published_at": SEEN, "first_seen_at": SEEN, "text_key": 0, "title_key": 0} | FLAGS
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +174,87 @@ def test_pages_of_events_have_each_event_once(client: httpx.Client, store: Store
         if not query:
             expected = _rows(store, "SELECT id FROM v1_event WHERE merged_into IS NULL")
             assert sorted(found) == sorted(row.id for row in expected)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_river_is_in_order_of_the_news_and_not_of_its_arrival(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'n.db'}" if kind == "sqlite" else request.getfixturevalue("new_database")
+    store = open_store(url)
+    ferry = {
+        "id": "ferry",
+        "source": "Harbour",
+        "title": "A ferry ran aground",
+        "published": "2026-11-23T08:00:00Z",
+    }
+    bring(store, [ferry])
+    # An archive, a program of next year, and what has no date came later.
+    choir = {
+        "id": "choir",
+        "source": "Chapel",
+        "title": "Choir plans summer",
+        "published": "2027-06-01T08:00:00Z",
+    }
+    owl = {
+        "id": "owl",
+        "source": "Woods",
+        "title": "Owl counted in the woods",
+        "published": "2019-03-01T08:00:00Z",
+    }
+    bring(store, [owl, choir, {"id": "undated", "source": "Chess", "title": "Chess club moves house"}])
+    with serving(store) as client:
+
+        def titles(path: str) -> list[str]:
+            return re.findall(r"<h2 [^>]*><a [^>]*>(\w+)", client.get(path).text)
+
+        assert titles("/") == ["Chess", "Choir", "A", "Owl"]
+        assert titles("/?day=2019-03-01") == ["Owl"]
+        assert titles("/?day=2027-06-01") == []
+        assert sorted(titles("/?day=2026-11-23")) == ["A", "Chess", "Choir"]
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_pages_of_a_search_have_each_event_once_under_its_newest_fitting_entry(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'n.db'}" if kind == "sqlite" else request.getfixturevalue("new_database")
+    store = open_store(url)
+    with store.write() as db:
+        feeds.sync_feeds(db, [Feed("https://news.example/rss", "News", "", "")], load_settings({}), SEEN)
+        (feed,) = feeds.listed_feeds(db)
+        # Seven events of one to seven entries, spread over all of them; every fourth entry has not the word.
+        order = sorted(
+            (number * 37 % 101, event) for event in range(1, 8) for number in range(event, 29, event)
+        )
+        events = [{"id": event, "entry_count": 1, "source_count": 1} | TIMES for event in range(1, 8)]
+        db.execute(insert(EVENT), events)
+        entries: list[dict[str, Any]] = [
+            ENTRY_ROW | {"id": number, "feed_id": feed.id, "identity": str(number), "event_id": event}
+            | {"title": "a bridge" if number % 4 else "a tunnel"}
+            for number, (_, event) in enumerate(order, 1)
+        ]  # fmt: skip
+        db.execute(insert(ENTRY), entries)
+        for event in range(1, 8):
+            first = min(entry["id"] for entry in entries if entry["event_id"] == event)
+            db.execute(update(EVENT).where(EVENT.c.id == event).values(canonical_entry_id=first))
+    newest: dict[int, int] = {}
+    for entry in reversed(entries):
+        if entry["title"] == "a bridge":
+            newest.setdefault(entry["event_id"], entry["id"])
+    for size in (1, 2, 3, 10):
+        found: list[int] = []
+        place: Place | None = None
+        with store.read() as db:
+            while True:
+                page = listing.list_events(db, EventFilter(words="bridge"), size, place)
+                found += [event.id for event in page.events]
+                place = page.next
+                if place is None:
+                    break
+        assert found == list(newest), size
+    store.close()
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])

@@ -103,8 +103,10 @@ def _pinned(group: Sequence[Member], pins: Mapping[EntryId, int]) -> Member | No
 
 def _event_row(event: EventId, group: Sequence[Member], canonical: Member) -> StoredEvent:
     seen = [member.first_seen_at for member in group]
+    # A date in the future is a mistake, or an announcement: either was news when it came.
+    news = max(min(member.published_at, member.first_seen_at) for member in group)
     sources = {member.source.casefold() or member.feed_url for member in group}
-    return StoredEvent(event, canonical.id, min(seen), max(seen), len(group), len(sources))
+    return StoredEvent(event, canonical.id, min(seen), max(seen), news, len(group), len(sources))
 
 
 def _relation(

@@ -248,7 +248,8 @@ def create_events(db: Connection, count: int, now: datetime) -> list[EventId]:
     """The ids of `count` new events, which get their content by write_event."""
     if not count:
         return []
-    blank = {"first_seen_at": now, "last_seen_at": now, "entry_count": 0, "source_count": 0}
+    times = dict.fromkeys(("first_seen_at", "last_seen_at", "news_at"), now)
+    blank = times | {"entry_count": 0, "source_count": 0}
     made = db.execute(insert(EVENT).returning(EVENT.c.id), [blank] * count)
     return [EventId(row.id) for row in made]
 
@@ -330,6 +331,7 @@ class StoredEvent:
     canonical_entry_id: EntryId | None
     first_seen_at: datetime
     last_seen_at: datetime
+    news_at: datetime
     entry_count: int
     source_count: int
 
@@ -342,6 +344,7 @@ def stored_events(db: Connection, events: Iterable[EventId]) -> dict[EventId, St
             canonical_entry_id=row.canonical_entry_id,
             first_seen_at=row.first_seen_at,
             last_seen_at=row.last_seen_at,
+            news_at=row.news_at,
             entry_count=row.entry_count,
             source_count=row.source_count,
         )
@@ -510,6 +513,7 @@ def write_events(db: Connection, events: Sequence[StoredEvent]) -> None:
             "canonical_entry_id": bindparam("canonical"),
             "first_seen_at": bindparam("first"),
             "last_seen_at": bindparam("last"),
+            "news_at": bindparam("news"),
             "entry_count": bindparam("entries"),
             "source_count": bindparam("sources"),
         }
@@ -519,6 +523,7 @@ def write_events(db: Connection, events: Sequence[StoredEvent]) -> None:
                 "canonical": event.canonical_entry_id,
                 "first": event.first_seen_at,
                 "last": event.last_seen_at,
+                "news": event.news_at,
                 "entries": event.entry_count,
                 "sources": event.source_count,
             }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -45,7 +45,7 @@ _LINE = (
 
 
 def list_events(db: Connection, wanted: EventFilter, limit: int, after: Place | None = None) -> EventPage:
-    """The events that fit, those that grew last first; with words, those with the newest fitting entry first.
+    """The events that fit, the newest by `wanted.time` first; with words, those with the newest entry that fits.
 
     `after` is the `next` of the page before.
     """
@@ -53,13 +53,14 @@ def list_events(db: Connection, wanted: EventFilter, limit: int, after: Place | 
 
 
 def _newest(db: Connection, wanted: EventFilter, limit: int, after: Place | None) -> EventPage:
-    query = _events(select(*_LINE), wanted).order_by(EVENT.c.last_seen_at.desc(), EVENT.c.id.desc())
+    time = EVENT.c[wanted.time]
+    query = _events(select(*_LINE), wanted).order_by(time.desc(), EVENT.c.id.desc())
     if after is not None and after.at is not None:
-        query = query.where(tuple_(EVENT.c.last_seen_at, EVENT.c.id) < tuple_(after.at, after.number))
+        query = query.where(tuple_(time, EVENT.c.id) < tuple_(after.at, after.number))
     rows = db.execute(query.limit(limit + 1)).all()
-    more = len(rows) > limit
-    lines = tuple(_line(row) for row in rows[:limit])
-    return EventPage(lines, Place(lines[-1].last_seen_at, lines[-1].id) if more else None)
+    shown = rows[:limit]
+    following = Place(getattr(shown[-1], wanted.time), shown[-1].id) if len(rows) > limit else None
+    return EventPage(tuple(_line(row) for row in shown), following)
 
 
 def _found(db: Connection, wanted: EventFilter, limit: int, after: Place | None) -> EventPage:
@@ -71,31 +72,43 @@ def _found(db: Connection, wanted: EventFilter, limit: int, after: Place | None)
     page = query.order_by(order.desc()).limit(limit * LOOKED_AT)
     if after is not None:
         page = page.where(order < after.number)
-    rows = db.execute(page).all()
-    newest = _newest_of(db, query, {row.event_id for row in rows})
-    chosen = [row for row in rows if newest[row.event_id] == row.entry]
-    more = len(chosen) > limit or len(rows) == limit * LOOKED_AT
-    chosen = chosen[:limit]
-    lines = {
-        row.id: _line(row)
-        for row in db.execute(
-            _events(select(*_LINE), EventFilter()).where(EVENT.c.id.in_([row.event_id for row in chosen]))
-        )
-    }
-    last = chosen[-1].entry if len(chosen) == limit else rows[-1].entry if rows else 0
-    found = tuple(lines[row.event_id] for row in chosen if row.event_id in lines)
-    return EventPage(found, Place(None, last) if more else None)
+    newest, rest = _newest_of(db, page, limit if after is None else 2 * limit, limit * LOOKED_AT)
+    if after is not None:
+        for event in _listed_before(db, wanted.words, newest, after.number):
+            del newest[event]
+    chosen = list(newest)[:limit]
+    if len(newest) > limit:
+        rest = newest[chosen[-1]]
+    query = _events(select(*_LINE), EventFilter()).where(EVENT.c.id.in_(chosen))
+    lines = {row.id: _line(row) for row in db.execute(query)}
+    found = tuple(lines[event] for event in chosen if event in lines)
+    return EventPage(found, None if rest is None else Place(None, rest))
 
 
-def _newest_of(db: Connection, query: Select[Any], events: set[int]) -> dict[int, int]:
-    """The newest fitting entry of each event: under that one the event is listed, and only once."""
-    if not events:
-        return {}
-    fitting = query.where(ENTRY.c.event_id.in_(events)).subquery()
-    grouped = select(fitting.c.event_id, func.max(fitting.c.entry).label("newest")).group_by(
-        fitting.c.event_id
-    )
-    return {int(row.event_id): int(row.newest) for row in db.execute(grouped)}
+def _newest_of(db: Connection, page: Select[Any], most: int, rows: int) -> tuple[dict[int, int], int | None]:
+    """The first `most` events with their newest fitting entry, under which they are listed, in order.
+
+    And the entry behind which to go on; None if there were fewer than `rows`, and all were looked at. Entries are
+    read one after another, as each is looked up somewhere else in the database.
+    """
+    newest: dict[int, int] = {}
+    last, looked_at = None, 0
+    with db.execute(page) as found:
+        for row in found:
+            if row.event_id not in newest and len(newest) == most:
+                return newest, last
+            newest.setdefault(row.event_id, row.entry)
+            last, looked_at = row.entry, looked_at + 1
+    return newest, last if looked_at == rows else None
+
+
+def _listed_before(db: Connection, words: str, events: Iterable[int], entry: int) -> set[int]:
+    """Those of the events that a page before listed: they have a fitting entry of the number `entry` or above."""
+    later = select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.in_(events), ENTRY.c.id >= entry)
+    event_of = {row.id: row.event_id for row in db.execute(later)}
+    # Asked for by the number in the index of words: by the entry's, all entries with the words would be looked up.
+    query = having_words(db, select(ENTRY.c.id), words).where(entry_order(db, words).in_(event_of))
+    return {event_of[number] for number in db.execute(query).scalars()}
 
 
 def _events(query: Select[Any], wanted: EventFilter) -> Select[Any]:
@@ -113,9 +126,9 @@ def _events(query: Select[Any], wanted: EventFilter) -> Select[Any]:
     if wanted.source:
         conditions.append(func.lower(CANONICAL.c.source) == wanted.source.lower())
     if wanted.since is not None:
-        conditions.append(EVENT.c.last_seen_at >= wanted.since)
+        conditions.append(EVENT.c[wanted.time] >= wanted.since)
     if wanted.until is not None:
-        conditions.append(EVENT.c.last_seen_at < wanted.until)
+        conditions.append(EVENT.c[wanted.time] < wanted.until)
     return query.where(and_(*conditions)) if conditions else query
 
 
@@ -214,7 +227,10 @@ def latest_cursor(db: Connection) -> int:
 
 def changes_of(db: Connection, event: EventId, limit: int) -> list[Change]:
     """What happened to an event, oldest first; at most the newest `limit`."""
-    about = or_(CHANGE.c.event_id == event, CHANGE.c.other_event_id == event)
+    # One index each: in order of the cursor a database would rather read them all.
+    own = select(CHANGE.c.cursor).where(CHANGE.c.event_id == event)
+    told = own.union(select(CHANGE.c.cursor).where(CHANGE.c.other_event_id == event))
+    about = CHANGE.c.cursor.in_(told)
     rows = db.execute(select(CHANGE).where(about).order_by(CHANGE.c.cursor.desc()).limit(limit)).all()
     return [
         Change(row.cursor, EventId(row.event_id), ChangeKind(row.kind), row.other_event_id, row.at)

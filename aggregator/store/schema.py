@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import StoreError, refusals_told
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision in migrations/versions; named here so that an ordinary start need not load alembic."""
 
 

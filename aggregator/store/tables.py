@@ -23,6 +23,7 @@ from sqlmodel import Field, SQLModel
 
 from aggregator.store.dialect import BIG_ID, UtcDateTime
 
+LONG_AGO = "'1970-01-01 00:00:00.000000'"
 NUMBERED = {"sqlite_autoincrement": True}
 """AUTOINCREMENT: SQLite would otherwise give the number of a deleted last row to a new one."""
 
@@ -124,13 +125,15 @@ class ActivityRow(Row, table=True):
 class EventRow(Row, table=True):
     """A news event. Ids are permanent: a merged event stays, empty, with `merged_into`.
 
-    `first_seen_at` and `last_seen_at`: when its first and its newest entry reached us. `relate`: its related
-    teasers are to be made anew.
+    `first_seen_at` and `last_seen_at`: when its first and its newest entry reached us. `news_at`: when the newest
+    of its entries was published, at the latest when it reached us. `relate`: its related teasers are to be made
+    anew.
     """
 
     __tablename__ = "event"
     __table_args__ = (
         Index("event_latest", "last_seen_at", "id"),
+        Index("event_news", "news_at", "id"),
         Index("event_relate", "id", sqlite_where=text("relate = 1"), postgresql_where=text("relate")),
         NUMBERED,
     )  # fmt: skip
@@ -139,6 +142,7 @@ class EventRow(Row, table=True):
     merged_into: int | None = Field(sa_column=_to("event.id", nullable=True))
     first_seen_at: datetime = Field(sa_column=_time())
     last_seen_at: datetime = Field(sa_column=_time())
+    news_at: datetime = Field(sa_column=Column(UtcDateTime, nullable=False, server_default=text(LONG_AGO)))
     entry_count: int
     source_count: int
     relate: bool = Field(sa_column=Column(Boolean, nullable=False, server_default=false()))
@@ -308,9 +312,13 @@ class ChangeRow(Row, table=True):
     """One line of the change log: what happened to an event, for readers that follow by cursor."""
 
     __tablename__ = "change"
-    __table_args__ = (NUMBERED,)
+    __table_args__ = (
+        Index("change_other", "other_event_id", sqlite_where=text("other_event_id IS NOT NULL"),
+              postgresql_where=text("other_event_id IS NOT NULL")),
+        NUMBERED,
+    )  # fmt: skip
     cursor: int | None = Field(default=None, sa_column=_number())
-    event_id: int = Field(sa_column=_to("event.id"))
+    event_id: int = Field(sa_column=_to("event.id", index=True))
     kind: str = Field(sa_column=_text())
     other_event_id: int | None = Field(sa_column=_to("event.id", nullable=True))
     at: datetime = Field(sa_column=_time())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated
@@ -34,6 +34,7 @@ from aggregator.types import (
     EventEntry,
     EventFilter,
     EventId,
+    EventTime,
     Feed,
     FeedHealth,
     FeedList,
@@ -101,7 +102,7 @@ def river(
     request: Request, category: Name = "", lang: Name = "", day: Day = "", after: Cursor = ""
 ) -> Response:
     """The newest events."""
-    return _list(request, EventFilter(category=category, lang=lang), day, after)
+    return _list(request, EventFilter(category=category, lang=lang, time=EventTime.NEWS), day, after)
 
 
 @router.get("/search")
@@ -115,7 +116,7 @@ def search(  # noqa: PLR0913 (each argument is a parameter of the request)
     after: Cursor = "",
 ) -> Response:
     """The events with these words."""
-    return _list(request, EventFilter(words=q, category=category, lang=lang), day, after)
+    return _list(request, EventFilter(words=q, category=category, lang=lang, time=EventTime.NEWS), day, after)
 
 
 def _list(request: Request, wanted: EventFilter, day: str, after: str) -> Response:
@@ -128,7 +129,7 @@ def _list(request: Request, wanted: EventFilter, day: str, after: str) -> Respon
         )
     if chosen is not None:
         start = datetime(chosen.year, chosen.month, chosen.day, tzinfo=UTC)
-        wanted = EventFilter(wanted.words, "", wanted.category, wanted.lang, start, start + timedelta(days=1))
+        wanted = replace(wanted, since=start, until=start + timedelta(days=1))
 
     def make(db: Connection, now: datetime) -> Made:
         page = list_events(db, wanted, PAGE, place)
