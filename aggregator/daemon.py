@@ -9,9 +9,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 
@@ -25,13 +25,14 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
-from aggregator.pipeline.poll import PollWorkers, open_poller
+from aggregator.pipeline.poll import THREADS, PollWorkers, open_poller
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
-from aggregator.store.dialect import hold_role, tidy
-from aggregator.store.feeds import due_feeds, next_due, put_off
+from aggregator.store.dialect import hold_polling, hold_role, tidy
+from aggregator.store.feeds import due_feeds, end_leases, lease_feeds, next_due, put_off
 from aggregator.store.outbox import switch_webhook
+from aggregator.types import FeedState
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,13 @@ OPML_SECONDS = 1
 TIDY_HOURS = 6
 STOP_SECONDS = 3.0
 """What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
+
+AHEAD = 4 * THREADS
+"""Hosts that wait for a thread up to which more feeds are leased: a second's work, so that several processes share
+a backlog, and one slow host with many feeds keeps no others from being leased."""
+
+HELD = timedelta(minutes=1)
+"""By which a feed is put off again and again while it must not be asked."""
 
 LAST_POST_SECONDS = 0.5
 """What a message on its way to the webhook gets besides: if it is not taken by then, it is sent again at the next
@@ -79,7 +87,7 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         if roles.poll:
             workers = _start_polling(stack, store, settings, meters, add)
         if roles.cluster:
-            _hold(stack, store, "cluster")
+            _hold(stack, "cluster", hold_role(store.engine, "cluster"))
             clusterer = Clusterer(store, settings, utc_now)
             add(_guarded(_Grouping(store, clusterer, meters, stop).look), seconds=TICK_SECONDS)
             courier = _start_webhook(stack, store, settings, meters, stop)
@@ -126,7 +134,9 @@ def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Mete
 def _start_polling(
     stack: ExitStack, store: Store, settings: Settings, meters: Meters, add: Callable[..., object]
 ) -> PollWorkers:
-    _hold(stack, store, "poll")
+    _hold(stack, "poll", hold_polling(store.engine))
+    with store.write() as db:
+        end_leases(db)
     watch = OpmlWatch(store, settings)
     watch.start()
     poller = stack.enter_context(open_poller(store, settings))
@@ -137,7 +147,7 @@ def _start_polling(
     ).start()
     add(_guarded(watch.look), seconds=OPML_SECONDS)
     add(
-        _guarded(_DueFeeds(store, settings, queue, workers).look),
+        _guarded(_DueFeeds(store, settings, queue, workers, poller.worker).look),
         seconds=TICK_SECONDS,
         next_run_time=utc_now(),
     )
@@ -179,7 +189,10 @@ class _DueFeeds:
     Asks the database only if it was written since, or if a feed's time has come: at rest that is never.
     """
 
-    def __init__(self, store: Store, settings: Settings, queue: HostQueue, workers: PollWorkers) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, queue: HostQueue, workers: PollWorkers, worker: str
+    ) -> None:
+        self._worker = worker
         self._store = store
         self._settings = settings
         self._queue = queue
@@ -195,19 +208,29 @@ class _DueFeeds:
         is_as_it_was = mark is not None and mark == self._mark
         if is_as_it_was and self._next_at is not None and now < self._next_at:
             return
-        with self._store.read() as db:
-            due = due_feeds(db, now)
-            self._next_at = None if due else next_due(db, now) or NEVER
+        due = self._lease(now)
         self._mark = mark
         early = [(state.id, at) for state in due if (at := earliest(state, self._settings)) > now]
+        early += [(state.id, now + HELD) for state in due if self._workers.is_held(state.id)]
         if early:
             # The limits were loosened when the next polls were set, or the clock has gone back since.
             with self._store.write() as db:
                 put_off(db, early)
         too_early = {number for number, _ in early}
-        self._queue.add(
-            [state for state in due if state.id not in too_early and not self._workers.is_held(state.id)]
-        )
+        self._queue.add([state for state in due if state.id not in too_early])
+
+    def _lease(self, now: datetime) -> list[FeedState]:
+        """Feeds for the queue: as many as its threads may want before the next tick, others are left to others."""
+        wanted = AHEAD - self._queue.ready()
+        self._next_at = None
+        if wanted <= 0:
+            return []
+        with self._store.read() as db:
+            if not due_feeds(db, now, 1):
+                self._next_at = next_due(db, now) or NEVER
+                return []
+        with self._store.write() as db:
+            return lease_feeds(db, self._worker, now, wanted)
 
 
 class _Grouping:
@@ -263,14 +286,14 @@ def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
             "new": report.new,
             "edited": report.edited,
         }
-        if report.result is Result.FAILED:
+        if report.result in {Result.FAILED, Result.STALE}:
             log.warning("%s: failed: %s", name, report.detail, extra=fields)
         elif report.new or report.edited:
             log.info("%s: %d new entries, %d edited", name, report.new, report.edited, extra=fields)
 
 
-def _hold(stack: ExitStack, store: Store, role: str) -> None:
-    if not stack.enter_context(hold_role(store.engine, role)):
+def _hold(stack: ExitStack, role: str, holding: AbstractContextManager[bool]) -> None:
+    if not stack.enter_context(holding):
         doing = {"poll": "polls for", "cluster": "groups the entries of"}[role]
         raise DaemonError(
             f"another process already {doing} this database: stop it, or choose another with --database"

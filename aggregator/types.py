@@ -98,7 +98,7 @@ class FeedState:
     own bytes, decoded as Latin-1 ("" = none). `interval` is the seconds between polls that the feed's own
     rhythm asks for. `failures` counts failed polls in a row. `retry_at` is the time before which the server
     asked not to be asked again (Retry-After). `whole_at` is when the whole document was last asked for or
-    sent.
+    sent. `fence` counts who was given the feed so far: only who knows the present number may write its state.
     """
 
     id: FeedId
@@ -120,6 +120,7 @@ class FeedState:
     whole_at: datetime | None
     hints: PollHints
     move: Move
+    fence: int
 
     @property
     def address(self) -> str:

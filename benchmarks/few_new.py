@@ -92,7 +92,13 @@ def _measure(passes: Sequence[Sequence[bytes]]) -> list[tuple[float, list[PollRe
         with store.write() as db:
             sync_feeds(db, [Feed(url, url, "", "") for url in urls], settings, utc_now())
         poller = Poller(
-            store, settings, cast("Fetcher", served), cast("ParserPool", Reader()), utc_now, Random(1)
+            store,
+            settings,
+            cast("Fetcher", served),
+            cast("ParserPool", Reader()),
+            utc_now,
+            Random(1),
+            "benchmark",
         )
         found = []
         for bodies in passes:

@@ -130,7 +130,7 @@ class Stage:
         """The poller that the stage's passes use."""
         with Fetcher(self.settings) as fetcher:
             chance = random.Random(7)  # repeatable
-            yield Poller(self.store, self.settings, fetcher, self.parsers, lambda: self.now, chance)
+            yield Poller(self.store, self.settings, fetcher, self.parsers, lambda: self.now, chance, "stage")
 
     def queue(self, states: Sequence[FeedState]) -> HostQueue:
         """A queue of these feeds under the stage's settings."""

@@ -28,6 +28,7 @@ _NEW = FeedState(
     whole_at=None,
     hints=NO_HINTS,
     move=NOT_MOVED,
+    fence=0,
 )
 
 

@@ -25,6 +25,7 @@ NEWEST = "SELECT * FROM v1_event ORDER BY last_seen_at DESC LIMIT 50"
 
 ASKED: dict[str, Callable[[Connection], object]] = {
     "due feeds": lambda db: feeds.due_feeds(db, NOW),
+    "the lease of due feeds": lambda db: feeds.lease_feeds(db, "one", NOW, 100),
     "the next due feed": lambda db: feeds.next_due(db, NOW),
     "whether anything waits": events.awaits_grouping,
     "how much waits": entries.count_pending,

@@ -12,8 +12,8 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.lists import feeds_to_ask, read_list
 from aggregator.publish import feed_advice, feed_json
 from aggregator.store import Store, open_store
-from aggregator.store.dialect import hold_role
-from aggregator.store.feeds import feed_statuses, sync_feeds
+from aggregator.store.dialect import hold_polling
+from aggregator.store.feeds import end_leases, feed_statuses, sync_feeds
 from aggregator.types import FeedStatus
 
 TO_DO = 1
@@ -67,11 +67,12 @@ def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _poll(store: Store, settings: Settings) -> None:
-    with hold_role(store.engine, "poll") as held:
+    with hold_polling(store.engine) as held:
         if not held:
             sys.stderr.write("aggregator: another process polls for this database: this is what it found\n")
             return
         with store.write() as db:
+            end_leases(db)
             sync_feeds(db, read_list(settings).feeds, settings, utc_now())
         poll_once(store, settings, feeds_to_ask(store, utc_now(), settings, every=True))
         cluster_once(store, settings)

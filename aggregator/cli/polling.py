@@ -15,9 +15,9 @@ from aggregator.pipeline.lists import feeds_to_ask, read_list
 from aggregator.pipeline.memory import share_one_arena
 from aggregator.pipeline.reports import ClusterReport, PollReport, Result
 from aggregator.store import Store, open_store
-from aggregator.store.dialect import hold_role
+from aggregator.store.dialect import hold_polling
 from aggregator.store.events import awaits_grouping
-from aggregator.store.feeds import sync_feeds
+from aggregator.store.feeds import end_leases, sync_feeds
 from aggregator.types import FeedState
 
 FAULTS_SHOWN = 50
@@ -45,13 +45,14 @@ def poll(settings: Settings, arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"aggregator: {settings.opml}: {warning}\n")
     store = open_store(settings.database)
     try:
-        with hold_role(store.engine, "poll") as held:
+        with hold_polling(store.engine) as held:
             if not held:
                 sys.stderr.write("aggregator: another process polls for this database: it will do the work\n")
                 return 1
             started = time.monotonic()
             now = utc_now()
             with store.write() as db:
+                end_leases(db)
                 sync_feeds(db, feeds.feeds, settings, now)
             states = feeds_to_ask(store, now, settings, every=arguments.all)
             reports, grouped = _pass(store, settings, states)

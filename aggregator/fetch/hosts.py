@@ -31,6 +31,15 @@ def registrable_domain(host: str) -> str:
     return f"{found.domain}.{found.suffix}" if found.domain and found.suffix else host
 
 
+@lru_cache(maxsize=100_000)
+def host_of(url: str) -> str:
+    """The registrable domain (or address) that a URL is asked at; "" if it names none."""
+    try:
+        return registrable_domain(urlsplit(url.strip()).hostname or "")
+    except ValueError:
+        return ""
+
+
 @dataclass(slots=True)
 class _Host:
     """One registrable domain: its waiting feeds (oldest first), and when the next of them may start."""
@@ -58,7 +67,6 @@ class Turns:
         self._connections = connections
         self._delay = delay
         self._hosts: dict[str, _Host] = {}
-        self._names: dict[str, str] = {}
         self._held: dict[FeedId, str | None] = {}
         """Where each feed waits or has its place; None between two hosts."""
         self._ready: list[tuple[datetime, int, str]] = []
@@ -72,7 +80,7 @@ class Turns:
         for state in states:
             if state.id in self._held:
                 continue
-            name = self._name(state.address)
+            name = host_of(state.address)
             host = self._hosts.setdefault(name, _Host())
             self._held[state.id] = name
             self.waiting += 1
@@ -105,12 +113,31 @@ class Turns:
         """Frees the place that a handed-out feed took."""
         self._free(self._held.pop(state.id, None), now)
 
+    def put_back(self, state: FeedState, wait: float, now: float) -> None:
+        """Lets a handed-out feed wait again: its host may not be asked for `wait` seconds, as others ask it."""
+        name = self._held.pop(state.id, None)
+        if name is None:
+            return
+        host = self._hosts[name]
+        host.under_way -= 1
+        host.free_at = now + wait
+        self.add([state], now)
+        self._place(name, host, now)
+
+    def ready(self) -> int:
+        """At most how many hosts wait for nothing but somebody to take a feed."""
+        return len(self._ready)
+
+    def held(self) -> list[FeedId]:
+        """All feeds that wait or are under way."""
+        return list(self._held)
+
     def go_on(self, state: FeedState, url: str, now: float) -> float | None:
         """Moves the place of a feed under way to the host of `url`; None once it has one there.
 
         Else it has none anywhere, and the answer is in how many seconds to ask again.
         """
-        name = self._name(url)
+        name = host_of(url)
         if state.id not in self._held or self._held[state.id] == name:
             return None
         self._free(self._held[state.id], now)
@@ -154,15 +181,6 @@ class Turns:
             heappush(self._resting, (host.free_at, host.ticket, name))
         else:
             heappush(self._ready, (host.waiting[0][0], host.ticket, name))
-
-    def _name(self, url: str) -> str:
-        try:
-            host = urlsplit(url.strip()).hostname or ""
-        except ValueError:
-            return ""
-        if host not in self._names:
-            self._names[host] = registrable_domain(host)
-        return self._names[host]
 
 
 LARGE_BODIES = 1
@@ -216,6 +234,22 @@ class HostQueue:
         with self._large_left:
             self._large.discard(state.id)
             self._large_left.notify()
+
+    def put_back(self, state: FeedState, wait: float) -> None:
+        """Instead of `done`: the feed waits again, and nothing is asked of its host for `wait` seconds."""
+        with self._changed:
+            self._turns.put_back(state, wait, self._clock())
+            self._wake()
+
+    def ready(self) -> int:
+        """At most how many hosts wait for nothing but somebody to take a feed."""
+        with self._changed:
+            return self._turns.ready()
+
+    def held(self) -> list[FeedId]:
+        """All feeds that wait or are under way."""
+        with self._changed:
+            return self._turns.held()
 
     def go_on(self, state: FeedState, url: str) -> None:
         """Returns when a feed under way may ask the host of `url`, to which it was redirected."""

@@ -21,7 +21,7 @@ from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.store import Store
 from aggregator.store.corrections import all_corrections
-from aggregator.store.entries import chunks
+from aggregator.store.dialect import chunks
 from aggregator.store.events import events_of, settled_columns, signed_entries, signed_on
 from aggregator.types import Correction, CorrectionKind, EntryId
 

@@ -14,7 +14,7 @@ from aggregator.opml import OpmlError, read_opml
 from aggregator.pipeline.clock import utc_now
 from aggregator.schedule import due_at_all
 from aggregator.store import Store
-from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds
+from aggregator.store.feeds import due_feeds, free_feeds, listed_feeds, sync_feeds
 from aggregator.types import FeedList, FeedState
 
 log = logging.getLogger(__name__)
@@ -147,5 +147,5 @@ def _feeds(content: bytes, file: Path) -> FeedList:
 def feeds_to_ask(store: Store, now: datetime, settings: Settings, *, every: bool) -> list[FeedState]:
     """The feeds that one pass asks: those that are due; with `every`, all that may be asked."""
     with store.read() as db:
-        states = listed_feeds(db) if every else due_feeds(db, now)
+        states = free_feeds(db, now) if every else due_feeds(db, now)
     return [state for state in states if due_at_all(state, now, settings)]

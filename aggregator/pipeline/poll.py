@@ -5,25 +5,36 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from queue import SimpleQueue
 from random import Random
+from uuid import uuid4
 
 from aggregator import moves
 from aggregator.config import Settings
-from aggregator.fetch import Fetcher, HostQueue, Permits
+from aggregator.fetch import Fetcher, HostQueue, Permits, host_of
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.news import read_news
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import after_failure, after_success, capped_waits, wants_whole
 from aggregator.store import Store, StoreError
 from aggregator.store.entries import save_poll
-from aggregator.store.feeds import claim_feed, seen_of
+from aggregator.store.feeds import (
+    LEASE,
+    RENEW_SECONDS,
+    StaleLeaseError,
+    claim_feed,
+    present,
+    renew_leases,
+    seen_of,
+)
+from aggregator.store.hosts import HostBusyError, take_turn
 from aggregator.types import (
     NOTHING_SEEN,
     Failed,
@@ -51,6 +62,9 @@ STOP_SECONDS = 3.0
 """How long polls under way may go on after a stop is asked for: a save takes milliseconds, a fetch may take its
 whole timeout and is given up without a trace."""
 
+BUSY_SECONDS = 0.5
+"""After which a feed that was redirected to a host which other processes ask tries again, at the latest."""
+
 NO_NEWS = News((), (), ())
 
 
@@ -64,26 +78,35 @@ class Poller:
     parsers: ParserPool
     now: Callable[[], datetime]
     random: Random
+    worker: str
+    """The name under which this process leases feeds, no other's."""
 
     def poll(self, state: FeedState, permits: Permits) -> PollReport:
         """Fetches one feed and keeps what it brought; foreseeable failures are in the report.
 
-        That the feed is asked is on record before it is: a crash can't make it be asked again too soon.
+        That the feed is asked is on record before it is: a crash can't make it be asked again too soon. Raises
+        HostBusyError, with nothing on record, if other processes ask its host.
         """
         asked_at = self.now()
-        with self.store.write() as db:
-            if not claim_feed(db, state, asked_at, self.settings):
-                return PollReport(state, Result.PASSED_OVER, 0, 0, 0, "")
-        state = replace(state, last_polled_at=asked_at)
+        host = host_of(state.address)
+        try:
+            with self.store.write() as db:
+                state = claim_feed(db, state, self.worker, asked_at, self.settings)
+                take_turn(db, state.id, host, self.settings)
+        except StaleLeaseError:
+            return PollReport(state, Result.PASSED_OVER, 0, 0, 0, "")
         is_whole = wants_whole(state, asked_at)
         question = replace(state, etag="", last_modified="") if is_whole else state
-        result = self.fetcher.fetch(question, permits)
+        result = self.fetcher.fetch(question, _SharedPermits(self, permits, host))
         now = self.now()
         if is_whole or (isinstance(result, Fetched) and not result.is_delta):
             state = replace(state, whole_at=now)
         outcome = self._outcome(state, result, now)
-        with self.store.write() as db:
-            new = save_poll(db, outcome, now, READING)
+        try:
+            with self.store.write() as db:
+                new = save_poll(db, outcome, now, READING)
+        except StaleLeaseError:
+            return PollReport(state, Result.STALE, 0, 0, 0, "another process took it over meanwhile")
         if outcome.failure:
             return PollReport(outcome.state, Result.FAILED, 0, 0, 0, outcome.failure.detail)
         result_name = Result.UNCHANGED if outcome.unchanged else Result.OK
@@ -94,8 +117,8 @@ class Poller:
         failure = Failed(FailureKind.PARSER, f"a bug in this program ended the poll ({type(error).__name__})")
         now = self.now()
         outcome = self._failed(state, failure, now)
-        with self.store.write() as db:
-            save_poll(db, outcome, now, READING)
+        with suppress(StaleLeaseError), self.store.write() as db:
+            save_poll(db, replace(outcome, state=present(db, outcome.state, self.worker)), now, READING)
         return PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail)
 
     def _outcome(self, state: FeedState, result: FetchResult, now: datetime) -> PollOutcome:
@@ -149,6 +172,29 @@ def _name(state: FeedState) -> str:
     return state.title or f"feed {state.id}"
 
 
+class _SharedPermits:
+    """The permits of one poll, where a place at another host is one among all processes."""
+
+    def __init__(self, poller: Poller, own: Permits, host: str) -> None:
+        self._poller = poller
+        self._own = own
+        self._host = host
+
+    def go_on(self, state: FeedState, url: str) -> None:
+        self._own.go_on(state, url)
+        host = host_of(url)
+        while host != self._host:
+            try:
+                with self._poller.store.write() as db:
+                    take_turn(db, state.id, host, self._poller.settings)
+                self._host = host
+            except HostBusyError as busy:
+                time.sleep(min(busy.seconds, BUSY_SECONDS))
+
+    def hold_large(self, state: FeedState) -> None:
+        self._own.hold_large(state)
+
+
 class PollWorkers:
     """Threads that poll the feeds of one queue until it ends, and hand over a report for each."""
 
@@ -161,8 +207,10 @@ class PollWorkers:
         self._threads = [
             threading.Thread(target=self._work, name=f"poll-{number}", daemon=True) for number in range(count)
         ]
+        self._ended = threading.Event()
         for thread in self._threads:
             thread.start()
+        threading.Thread(target=self._keep_leases, name="leases", daemon=True).start()
 
     def reports(self) -> Iterator[PollReport]:
         """Each poll's report as it ends; ends when all threads have ended."""
@@ -176,6 +224,9 @@ class PollWorkers:
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._ended.set()
+        with suppress(StoreError):
+            self._renew(None)
         return not any(thread.is_alive() for thread in self._threads)
 
     def is_held(self, feed: FeedId) -> bool:
@@ -186,23 +237,40 @@ class PollWorkers:
         try:
             while (state := self._queue.take()) is not None:
                 started = time.monotonic()
+                is_done = True
                 try:
                     report = self._poll(state)
                     self._reports.put(replace(report, seconds=time.monotonic() - started))
                 except PoolClosedError:
                     return  # stopping: the poll is given up without a trace
+                except HostBusyError as busy:
+                    is_done = False
+                    self._queue.put_back(state, busy.seconds)
                 except StoreError as error:
                     self._held[state.id] = time.monotonic() + self._poller.settings.min_interval
                     self._reports.put(PollReport(state, Result.FAILED, 0, 0, 0, str(error)))
                 finally:
-                    self._queue.done(state)
+                    if is_done:
+                        self._queue.done(state)
         finally:
             self._reports.put(None)
+
+    def _keep_leases(self) -> None:
+        while not self._ended.wait(RENEW_SECONDS):
+            try:
+                self._renew(self._poller.now() + LEASE)
+            except StoreError as error:
+                log.warning("%s", error)
+
+    def _renew(self, until: datetime | None) -> None:
+        if held := self._queue.held():
+            with self._poller.store.write() as db:
+                renew_leases(db, self._poller.worker, held, until)
 
     def _poll(self, state: FeedState) -> PollReport:
         try:
             return self._poller.poll(state, self._queue)
-        except (PoolClosedError, StoreError):
+        except (PoolClosedError, StoreError, HostBusyError):
             raise
         except Exception as error:
             log.exception("a bug: the poll of feed %s was given up", state.id, extra=_fields(state))
@@ -220,6 +288,11 @@ def poll_all(poller: Poller, states: Sequence[FeedState]) -> Iterator[PollReport
         workers.stop(STOP_SECONDS)
 
 
+def worker_name() -> str:
+    """A name for this process that no other has, on whichever machine."""
+    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+
+
 def parser_count() -> int:
     """One parsing process a core: parsing is all CPU."""
     return max(1, len(os.sched_getaffinity(0)))
@@ -231,6 +304,7 @@ def open_poller(store: Store, settings: Settings) -> Iterator[Poller]:
     with Fetcher(settings) as fetcher:
         parsers = ParserPool(parser_count())
         try:
-            yield Poller(store, settings, fetcher, parsers, utc_now, Random())  # noqa: S311 (spreads polls, no secret)
+            spread = Random()  # noqa: S311 (no secret)
+            yield Poller(store, settings, fetcher, parsers, utc_now, spread, worker_name())
         finally:
             parsers.close()

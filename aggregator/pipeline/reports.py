@@ -15,6 +15,7 @@ class Result(StrEnum):
     UNCHANGED = "unchanged"
     FAILED = "failed"
     PASSED_OVER = "passed over"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,8 @@ class PollReport:
     """What one poll did: `seen` items in the document, `new` of them stored for the first time.
 
     `seconds`: from its start to its last write.
-    Passed over: not asked, as it was asked by somebody else since its state was read, or left the list.
+    Passed over: not asked, as it was asked by somebody else since its state was read, or left the list. Stale:
+    asked, but given to somebody else meanwhile, so that nothing was kept.
     """
 
     state: FeedState

@@ -58,5 +58,9 @@ class Store:
 def open_store(url: str) -> Store:
     """The store at `url`, created or brought to the newest schema. Raises StoreError if it can't be used."""
     engine = open_engine(url)
-    upgrade(engine)
+    try:
+        upgrade(engine)
+    except BaseException:
+        engine.dispose()
+        raise
     return Store(engine)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Select, Table, insert, select
 from sqlalchemy.engine import Connection
 
-from aggregator.store.entries import chunks
+from aggregator.store.dialect import chunks
 from aggregator.store.tables import CORRECTION, DECISION, ENTRY, EVENT, FEED, LINK, SIGNATURE
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Select, delete, insert, or_, select
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among
-from aggregator.store.entries import chunks
+from aggregator.store.dialect import among, chunks
 from aggregator.store.tables import CORRECTION
 from aggregator.types import Correction, CorrectionKind, EntryId
 

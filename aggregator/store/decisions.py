@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among
-from aggregator.store.entries import chunks, signature_values
+from aggregator.store.dialect import among, chunks
+from aggregator.store.entries import signature_values
 from aggregator.store.tables import DECISION, ENTRY, SIGNATURE
 from aggregator.types import Compared, Decision, Entry, EntryId, Rule, Signature
 

@@ -7,11 +7,11 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ARRAY,
@@ -51,6 +51,12 @@ BUSY_SECONDS = 60
 KEPT_CONNECTIONS = 2
 MOST_CONNECTIONS = 80
 """To an SQLite database: all threads can read at once, but few connections stay, each with up to 4 MB of pages."""
+
+
+Value = TypeVar("Value")
+
+CHUNK = 500
+"""Values in one statement: SQLite takes at most 32,766 parameters, and an entry has two dozen."""
 
 
 class StoreError(Exception):
@@ -133,6 +139,12 @@ def among(column: ColumnElement[Any], numbers: Collection[int]) -> ColumnElement
     each with a parameter of its own, SQLAlchemy and the database made a tenth of all grouping.
     """
     return column.op("IN", is_comparison=True)(_Listed(literal(list(numbers), _Numbers())))
+
+
+def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
+    """The values in lists of at most CHUNK, for statements that name each of them."""
+    every = list(values)
+    return (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
 
 
 def open_engine(url: str) -> Engine:
@@ -319,14 +331,38 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
                 connection.exec_driver_sql(f"SELECT pg_advisory_unlock({number})")
 
 
+@contextmanager
+def hold_polling(engine: Engine) -> Iterator[bool]:
+    """True while this process may poll: on SQLite one at a time, on PostgreSQL any number, which lease feeds."""
+    if engine.dialect.name == "sqlite":
+        with hold_role(engine, "poll") as held:
+            yield held
+        return
+    yield True
+
+
+def lock_schema(connection: Connection) -> None:
+    """Waits until no other transaction brings the schema up to date, and lets none until this one ends."""
+    _lock(connection, b"schema")
+
+
+def lock_list(connection: Connection) -> None:
+    """Waits until no other transaction changes the list of feeds, and lets none until this one ends."""
+    _lock(connection, b"list")
+
+
 def lock_grouping(connection: Connection) -> None:
     """Waits until no other transaction writes events or changes, and lets none until this one ends.
 
     On SQLite every transaction that writes is alone; on PostgreSQL this is an advisory lock. A transaction takes
     it before it locks rows: two that do so in another order would wait for one another.
     """
+    _lock(connection, b"events")
+
+
+def _lock(connection: Connection, name: bytes) -> None:
     if connection.dialect.name == "postgresql":
-        number = int.from_bytes(b"events", "big")
+        number = int.from_bytes(name, "big")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({number})")
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import insert_new
+from aggregator.store.dialect import chunks, insert_new
 from aggregator.store.feeds import count_activity, write_seen, write_state
+from aggregator.store.hosts import leave_host
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
 from aggregator.types import (
     NOTHING_SEEN,
@@ -26,22 +27,10 @@ from aggregator.types import (
     Signature,
 )
 
-Value = TypeVar("Value")
-
-CHUNK = 500
-"""Values in one statement: SQLite takes at most 32,766 parameters, and an entry has two dozen."""
-
-
 KNOWN = (ENTRY.c.id, ENTRY.c.canonical_url, ENTRY.c.title, ENTRY.c.published_at, ENTRY.c.content_hash)
 
 MOST_ALIKE = 2000
 """Stored entries that are looked at because they begin like new ones; beyond it a feed is made from a template."""
-
-
-def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
-    """The values in lists of at most CHUNK, for statements that name each of them."""
-    every = list(values)
-    return (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
 
 
 def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> list[tuple[str, KnownEntry]]:
@@ -98,9 +87,11 @@ def save_poll(db: Connection, outcome: PollOutcome, now: datetime, version: int)
 
     `version` is that of the program's reading of documents: what another one found in them counts for nothing.
 
-    To be called in one write transaction. Writing the same outcome twice changes nothing the second time.
+    To be called in one write transaction. Writing the same outcome twice changes nothing the second time. Raises
+    StaleLeaseError, having written nothing, if the feed was given to somebody else since it was claimed.
     """
     write_state(db, outcome.state)
+    leave_host(db, outcome.state.id)
     new = write_news(db, outcome.state.id, outcome.news, now)
     if new:
         count_activity(db, outcome.state.id, now, len(new))

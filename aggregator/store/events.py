@@ -12,8 +12,7 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among, lock_grouping, wake_listeners
-from aggregator.store.entries import chunks
+from aggregator.store.dialect import among, chunks, lock_grouping, wake_listeners
 from aggregator.store.outbox import put_messages
 from aggregator.store.tables import (
     CHANGE,

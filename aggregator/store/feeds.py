@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.engine import Connection
 
 from aggregator.config import Settings
 from aggregator.credentials import redacted, redacted_text
-from aggregator.store.dialect import insert_new
+from aggregator.store.dialect import among, chunks, insert_new, lock_list
 from aggregator.store.tables import ACTIVITY, DOCUMENT, ENTRY, FEED
 from aggregator.types import (
     NOTHING_SEEN,
@@ -32,16 +45,28 @@ from aggregator.types import (
 IMPORTED = "import:"
 """What the URLs of feeds begin with that stand for imported entries, one for each source."""
 
+LEASE = timedelta(seconds=30)
+RENEW_SECONDS = 10.0
+"""How long a feed stays with a process that says nothing more of it, and how often a process does. What waited with
+one that was killed is taken over so soon; a poll whose lease lapsed and was given to another writes nothing."""
+
+
+class StaleLeaseError(Exception):
+    """The feed was given to somebody else meanwhile: nothing of this poll may be written."""
+
 
 CLAIM = (
     update(FEED)
     .where(
         FEED.c.id == bindparam("number"),
         FEED.c.listed,
-        FEED.c.last_polled_at.is_not_distinct_from(bindparam("polled_at")),
+        FEED.c.fence == bindparam("known_fence"),
         FEED.c.health.not_in((FeedHealth.GONE, FeedHealth.PAUSED)),
     )
     .values(
+        leased_by=bindparam("worker"),
+        lease_until=bindparam("until"),
+        fence=FEED.c.fence + 1,
         last_polled_at=bindparam("now"),
         next_poll_at=case(
             (FEED.c.next_poll_at > bindparam("least"), FEED.c.next_poll_at), else_=bindparam("least")
@@ -72,10 +97,11 @@ LEARNT = (
 )
 WRITE_STATE = (
     update(FEED)
-    .where(FEED.c.id == bindparam("number"))
+    .where(FEED.c.id == bindparam("number"), FEED.c.fence == bindparam("known_fence"))
     .values(
         {name: bindparam(f"new_{name}") for name in LEARNT}
         | {"title": case((FEED.c.title == "", bindparam("new_title")), else_=FEED.c.title)}
+        | {"lease_until": None}
     )
 )
 """The two statements of every poll, made once: making and looking at them anew took half of an unchanged poll."""
@@ -88,6 +114,7 @@ def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: d
     back goes on where it was, and if it was gone (410) it gets a new chance: the operator knows better. One that is
     now listed at the address to which it had moved is the same feed.
     """
+    lock_list(db)
     known = {row.url: row for row in db.execute(select(FEED).where(~FEED.c.url.startswith(IMPORTED)))}
     listed = {feed.url for feed in feeds}
     _follow_moves(db, known, listed)
@@ -187,12 +214,53 @@ def _is_twin() -> ColumnElement[bool]:
     return (FEED.c.address != "") & (is_listed_there | moved_there_before)
 
 
-def due_feeds(db: Connection, now: datetime) -> list[FeedState]:
-    """The listed feeds whose time has come, the longest overdue first."""
-    ripe = FEED.c.listed & (FEED.c.next_poll_at <= now) & ~_is_twin()
-    return [
-        _state(row) for row in db.execute(select(FEED).where(ripe).order_by(FEED.c.next_poll_at, FEED.c.id))
-    ]
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    """No process polls the feed, or the one that did is silent."""
+    return FEED.c.lease_until.is_(None) | (FEED.c.lease_until <= now)
+
+
+def _ripe(now: datetime) -> Select[Any]:
+    ripe = FEED.c.listed & (FEED.c.next_poll_at <= now) & _is_free(now) & ~_is_twin()
+    return select(FEED).where(ripe).order_by(FEED.c.next_poll_at, FEED.c.id)
+
+
+def due_feeds(db: Connection, now: datetime, limit: int | None = None) -> list[FeedState]:
+    """The listed feeds (at most `limit`) whose time has come and that nobody polls, the longest overdue first."""
+    return [_state(row) for row in db.execute(_ripe(now).limit(limit))]
+
+
+def lease_feeds(db: Connection, worker: str, now: datetime, limit: int) -> list[FeedState]:
+    """At most `limit` of the due feeds, for this worker alone until LEASE from now; the longest overdue first.
+
+    Feeds that another worker is just taking are left to it, without waiting.
+    """
+    rows = db.execute(_ripe(now).limit(limit).with_for_update(of=FEED, skip_locked=True)).all()
+    lease = update(FEED).values(leased_by=worker, lease_until=now + LEASE, fence=FEED.c.fence + 1)
+    for part in chunks(row.id for row in rows):
+        db.execute(lease.where(among(FEED.c.id, part)))
+    return [replace(state, fence=state.fence + 1) for state in map(_state, rows)]
+
+
+def renew_leases(db: Connection, worker: str, feeds: Iterable[FeedId], until: datetime | None) -> None:
+    """Keeps those of these feeds that are still the worker's until then; None gives them back at once."""
+    for part in chunks(feeds):
+        mine = (among(FEED.c.id, part), FEED.c.leased_by == worker, FEED.c.lease_until.is_not(None))
+        db.execute(update(FEED).where(*mine).values(lease_until=until))
+
+
+def present(db: Connection, state: FeedState, worker: str) -> FeedState:
+    """The state as the worker may write it now. Raises StaleLeaseError if the feed is not the worker's."""
+    query = select(FEED.c.fence).where(FEED.c.id == state.id, FEED.c.leased_by == worker)
+    fence = db.execute(query.where(FEED.c.lease_until.is_not(None))).scalar_one_or_none()
+    if fence is None:
+        raise StaleLeaseError
+    return replace(state, fence=fence)
+
+
+def end_leases(db: Connection) -> None:
+    """Gives back all feeds where one process polls at a time (SQLite): its forerunner may have been killed."""
+    if db.dialect.name == "sqlite":
+        db.execute(update(FEED).where(FEED.c.lease_until.is_not(None)).values(lease_until=None))
 
 
 def next_due(db: Connection, now: datetime) -> datetime | None:
@@ -203,8 +271,17 @@ def next_due(db: Connection, now: datetime) -> datetime | None:
 
 def listed_feeds(db: Connection) -> list[FeedState]:
     """All listed feeds, the next due first."""
-    every = select(FEED).where(FEED.c.listed & ~_is_twin()).order_by(FEED.c.next_poll_at, FEED.c.id)
-    return [_state(row) for row in db.execute(every)]
+    return _listed(db, true())
+
+
+def free_feeds(db: Connection, now: datetime) -> list[FeedState]:
+    """All listed feeds that nobody polls, the next due first."""
+    return _listed(db, _is_free(now))
+
+
+def _listed(db: Connection, condition: ColumnElement[bool]) -> list[FeedState]:
+    every = select(FEED).where(FEED.c.listed & ~_is_twin() & condition)
+    return [_state(row) for row in db.execute(every.order_by(FEED.c.next_poll_at, FEED.c.id))]
 
 
 def feed_statuses(db: Connection) -> list[FeedStatus]:
@@ -231,23 +308,28 @@ def feed_statuses(db: Connection) -> list[FeedStatus]:
     ]
 
 
-def claim_feed(db: Connection, state: FeedState, now: datetime, settings: Settings) -> bool:
-    """Whether the feed may be asked at `now`: its state is still the one given, and this very request is on record.
+def claim_feed(db: Connection, state: FeedState, worker: str, now: datetime, settings: Settings) -> FeedState:
+    """The state with which the worker may ask the feed at `now`; this very request is on record.
 
-    Whatever happens afterwards, a crash too, the feed is not asked again within MIN_INTERVAL.
+    Whatever happens afterwards, a crash too, the feed is not asked again within MIN_INTERVAL. Raises
+    StaleLeaseError if the state given is no longer the present one.
     """
     values = {
         "number": state.id,
-        "polled_at": state.last_polled_at,
+        "known_fence": state.fence,
+        "worker": worker,
+        "until": now + LEASE,
         "now": now,
         "least": now + timedelta(seconds=settings.min_interval),
     }
-    return db.execute(CLAIM, values).rowcount == 1
+    if db.execute(CLAIM, values).rowcount != 1:
+        raise StaleLeaseError
+    return replace(state, last_polled_at=now, fence=state.fence + 1)
 
 
 def put_off(db: Connection, feeds: Iterable[tuple[FeedId, datetime]]) -> None:
-    """Gives feeds a later time for their next poll."""
-    _write_all(db, [{"number": number, "next_poll_at": at} for number, at in feeds])
+    """Gives feeds a later time for their next poll, and back to whoever is there then."""
+    _write_all(db, [{"number": number, "next_poll_at": at, "lease_until": None} for number, at in feeds])
 
 
 def import_feeds(db: Connection, sources: Sequence[str]) -> dict[str, FeedId]:
@@ -261,9 +343,13 @@ def import_feeds(db: Connection, sources: Sequence[str]) -> dict[str, FeedId]:
 
 
 def write_state(db: Connection, state: FeedState) -> None:
-    """Keeps what a poll learnt about its feed; the category, and a title given in the list, stay the operator's."""
+    """Keeps what a poll learnt about its feed; the category, and a title given in the list, stay the operator's.
+
+    Ends its lease. Raises StaleLeaseError if the feed was given to somebody else since this state was.
+    """
     values = {
         "number": state.id,
+        "known_fence": state.fence,
         "new_title": state.title,
         "new_lang": state.lang,
         "new_health": state.health,
@@ -286,7 +372,8 @@ def write_state(db: Connection, state: FeedState) -> None:
         "new_retry_at": state.retry_at,
         "new_whole_at": state.whole_at,
     }
-    db.execute(WRITE_STATE, values)
+    if db.execute(WRITE_STATE, values).rowcount != 1:
+        raise StaleLeaseError
 
 
 def seen_of(db: Connection, feed: FeedId, version: int) -> Seen | None:
@@ -347,4 +434,5 @@ def _state(row: ResultRow[Any]) -> FeedState:
         whole_at=row.whole_at,
         hints=PollHints(row.ttl, _numbers(row.skip_hours), _numbers(row.skip_days)),
         move=Move(row.moved_to, row.moved_sightings, row.moved_seen_at, row.address),
+        fence=row.fence,
     )

@@ -11,8 +11,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, bindparam, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among
-from aggregator.store.entries import chunks
+from aggregator.store.dialect import among, chunks
 from aggregator.store.tables import OUTBOX, WEBHOOK
 from aggregator.types import ChangeKind, EventId, Message, MessageType
 

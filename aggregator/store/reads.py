@@ -9,8 +9,7 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy import Select, func, or_, select, tuple_
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among
-from aggregator.store.entries import chunks
+from aggregator.store.dialect import among, chunks
 from aggregator.store.events import teasers_of
 from aggregator.store.tables import ENTRY, EVENT, FEED
 from aggregator.types import (

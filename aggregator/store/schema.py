@@ -7,14 +7,14 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import StoreError, refusals_told
+from aggregator.store.dialect import StoreError, lock_schema, refusals_told
 
 HEAD = "0012"
 """The newest revision in migrations/versions; named here so that an ordinary start need not load alembic."""
 
 
 def upgrade(engine: Engine) -> None:
-    """The database at the newest schema; each step is one transaction, so a crash leaves the step before.
+    """The database at the newest schema, brought there in one transaction by one process at a time.
 
     Raises StoreError if the file is no database, can't be opened, or was written by a newer program.
     """
@@ -23,6 +23,7 @@ def upgrade(engine: Engine) -> None:
             found = _revision(connection)
         if found != HEAD:
             with engine.connect().execution_options(writes=True) as connection, connection.begin():
+                lock_schema(connection)
                 _run(connection)
 
 

@@ -66,7 +66,8 @@ class FeedRow(Row, table=True):
 
     `url` may hold credentials; `public_url` is what the views show, and people. A row whose `url` starts with
     "import:" stands for imported entries and is never polled; `listed` is false for it, and for a feed that has
-    left the OPML file: its entries stay.
+    left the OPML file: its entries stay. `leased_by` is the process that polls it, until `lease_until` unless it
+    renews that; `fence` is one higher each time the feed is given to somebody.
     """
 
     __tablename__ = "feed"
@@ -103,6 +104,34 @@ class FeedRow(Row, table=True):
     last_success_at: datetime | None = Field(sa_column=_time(nullable=True))
     retry_at: datetime | None = Field(sa_column=_time(nullable=True))
     whole_at: datetime | None = Field(sa_column=_time(nullable=True))
+    leased_by: str = Field(sa_column=_text())
+    lease_until: datetime | None = Field(sa_column=_time(nullable=True))
+    fence: int = Field(sa_column=Column(BIG_ID, nullable=False, server_default="0"))
+
+
+class HostTurnRow(Row, table=True):
+    """From when on a registrable domain may be asked again, for all processes that poll (PostgreSQL only)."""
+
+    __tablename__ = "host_turn"
+    host: str = Field(sa_column=Column(Text, primary_key=True))
+    free_at: datetime = Field(sa_column=_time())
+
+
+class HostPlaceRow(Row, table=True):
+    """A feed under way at a registrable domain; the place is free again after `until`, whatever happened."""
+
+    __tablename__ = "host_place"
+    feed_id: int = Field(sa_column=_to("feed.id", key=True))
+    host: str = Field(sa_column=Column(Text, nullable=False, index=True))
+    until: datetime = Field(sa_column=_time())
+
+
+class ElectionRow(Row, table=True):
+    """How often a role was taken over (PostgreSQL only): who holds it may write while this is still its number."""
+
+    __tablename__ = "election"
+    role: str = Field(sa_column=Column(Text, primary_key=True))
+    term: int = Field(sa_column=Column(BIG_ID, nullable=False))
 
 
 class DocumentRow(Row, table=True):
@@ -361,6 +390,9 @@ def table_of(row: type[Row]) -> Table:
 
 
 FEED = table_of(FeedRow)
+HOST_TURN = table_of(HostTurnRow)
+HOST_PLACE = table_of(HostPlaceRow)
+ELECTION = table_of(ElectionRow)
 DOCUMENT = table_of(DocumentRow)
 ACTIVITY = table_of(ActivityRow)
 EVENT = table_of(EventRow)

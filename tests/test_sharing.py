@@ -1,0 +1,246 @@
+"""Several processes that poll one PostgreSQL: feeds are shared out, hosts are spared, nobody writes for another."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aggregator.config import Settings, load_settings
+from aggregator.fetch.exchange import FREE
+from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.poll import open_poller
+from aggregator.pipeline.reports import Result
+from aggregator.store import Store, open_store
+from aggregator.store.feeds import (
+    LEASE,
+    StaleLeaseError,
+    claim_feed,
+    due_feeds,
+    end_leases,
+    lease_feeds,
+    listed_feeds,
+    renew_leases,
+    sync_feeds,
+)
+from aggregator.store.hosts import HostBusyError, leave_host, take_turn
+from aggregator.types import Feed, FeedId
+from tests.loopback import LoopbackServer, Request
+from tests.program import command, environment, run
+from tests.stage import item, ok, rss
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+PATIENCE_SECONDS = 90
+SETTINGS = load_settings({"allow_addresses": "127.0.0.1", "host_delay": 0, "host_connections": 8})
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    is_sqlite = request.param == "sqlite"
+    opened = open_store(
+        f"sqlite:///{tmp_path / 'news.db'}" if is_sqlite else request.getfixturevalue("new_database")
+    )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def shared(new_database: str) -> Iterator[Store]:
+    opened = open_store(new_database)
+    yield opened
+    opened.close()
+
+
+def _list(store: Store, urls: Sequence[str], now: datetime = NOW, settings: Settings = SETTINGS) -> None:
+    with store.write() as db:
+        sync_feeds(db, [Feed(url, url, "", "") for url in urls], settings, now)
+
+
+def _wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not until():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+@contextmanager
+def _workers(folder: Path, count: int, settings: dict[str, Any]) -> Iterator[None]:
+    """So many daemons that only poll."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            daemon = subprocess.Popen(
+                command("serve", "--no-cluster", "--no-web"),
+                cwd=folder,
+                env=environment(folder, settings),
+                stderr=subprocess.DEVNULL,
+            )
+            stack.callback(daemon.wait)
+            stack.callback(daemon.kill)
+        yield
+
+
+def _polled(store: Store) -> int:
+    with store.read() as db:
+        return sum(state.last_success_at is not None for state in listed_feeds(db))
+
+
+def test_a_feed_is_leased_to_one_until_it_says_nothing_more_of_it(store: Store) -> None:
+    _list(store, [f"https://paper{number}.example/" for number in range(3)])
+    with store.write() as db:
+        mine = lease_feeds(db, "one", NOW, 2)
+        theirs = lease_feeds(db, "other", NOW, 9)
+        assert (len(mine), len(theirs)) == (2, 1)
+        assert due_feeds(db, NOW) == lease_feeds(db, "third", NOW, 9) == []
+        renew_leases(db, "one", [state.id for state in (*mine, *theirs)], NOW + 2 * LEASE)
+        assert [state.id for state in lease_feeds(db, "third", NOW + LEASE, 9)] == [theirs[0].id]
+        renew_leases(db, "one", [mine[0].id], None)
+        assert [state.id for state in lease_feeds(db, "third", NOW + LEASE, 9)] == [mine[0].id]
+        with pytest.raises(StaleLeaseError):
+            claim_feed(db, mine[0], "one", NOW + LEASE, SETTINGS)
+        claimed = claim_feed(db, mine[1], "one", NOW + LEASE, SETTINGS)
+        assert claimed.last_polled_at == NOW + LEASE
+        with pytest.raises(StaleLeaseError):
+            claim_feed(db, mine[1], "one", NOW + LEASE, SETTINGS)
+
+
+def test_two_that_lease_in_the_same_moment_get_different_feeds_and_neither_waits(shared: Store) -> None:
+    _list(shared, [f"https://paper{number}.example/" for number in range(4)])
+    with shared.write() as one, shared.write() as other:
+        first = lease_feeds(one, "one", NOW, 3)
+        second = lease_feeds(other, "other", NOW, 3)
+    assert (len(first), len(second)) == (3, 1)
+    assert not {state.id for state in first} & {state.id for state in second}
+
+
+def test_where_one_process_polls_its_forerunners_leases_end_at_its_start(store: Store) -> None:
+    _list(store, ["https://paper.example/"])
+    with store.write() as db:
+        lease_feeds(db, "killed", NOW, 9)
+        end_leases(db)
+        is_alone = store.engine.dialect.name == "sqlite"
+        assert len(due_feeds(db, NOW)) == is_alone
+
+
+def test_a_lease_that_ends_in_mid_fetch_writes_nothing(store: Store, loopback: LoopbackServer) -> None:
+    _list(store, [loopback.url("/feed")], utc_now())
+    later = timedelta(hours=2)
+    with open_poller(store, SETTINGS) as one:
+        other = replace(one, worker="other", now=lambda: utc_now() + later)
+
+        def take_over(_request: Request) -> Any:
+            loopback.on("/feed", ok(rss(item("new")), etag='"new"'))
+            with store.write() as db:
+                (taken,) = lease_feeds(db, "other", other.now(), 9)
+            assert other.poll(taken, FREE).result is Result.OK
+            return ok(rss(item("old")), etag='"old"')
+
+        loopback.on("/feed", take_over)
+        with store.write() as db:
+            (leased,) = lease_feeds(db, one.worker, utc_now(), 9)
+        assert one.poll(leased, FREE).result is Result.STALE
+        one.give_up(leased, ValueError())
+    with store.read() as db:
+        (state,) = listed_feeds(db)
+        entries = db.exec_driver_sql("SELECT title FROM v1_entry").scalars().all()
+    assert (state.etag, state.problem, entries) == ('"new"', "", ["News of new"])
+    assert len(loopback.asked("/feed")) == 2
+
+
+def test_a_host_has_its_places_and_its_rest_for_all_processes_together(shared: Store) -> None:
+    _list(shared, [f"https://paper.example/{number}" for number in range(4)])
+    settings = load_settings({"host_connections": 2, "host_delay": 0})
+
+    def take(feed: int, chosen: Settings = settings, host: str = "paper.example") -> None:
+        with shared.write() as db:
+            take_turn(db, FeedId(feed), host, chosen)
+
+    take(1)
+    take(2)
+    take(2)
+    with pytest.raises(HostBusyError):
+        take(3)
+    take(3, host="other.example")
+    with shared.write() as db:
+        leave_host(db, FeedId(1))
+    take(3)
+    with shared.write() as db:
+        leave_host(db, FeedId(2))
+    resting = load_settings({"host_connections": 9, "host_delay": 60})
+    take(4, resting)
+    with pytest.raises(HostBusyError) as busy:
+        take(2, resting)
+    assert 50 < busy.value.seconds <= 60
+
+
+def test_of_many_that_ask_at_once_no_more_get_a_place_than_there_are(shared: Store) -> None:
+    _list(shared, [f"https://paper.example/{number}" for number in range(8)])
+    settings = load_settings({"host_connections": 3, "host_delay": 0})
+    start = threading.Barrier(8)
+
+    def take(feed: int) -> bool:
+        start.wait()
+        try:
+            with shared.write() as db:
+                take_turn(db, FeedId(feed), "paper.example", settings)
+        except HostBusyError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sum(threads.map(take, range(1, 9))) == 3
+
+
+def test_eight_workers_ask_no_feed_twice_in_its_interval(
+    shared: Store, new_database: str, tmp_path: Path, loopback: LoopbackServer
+) -> None:
+    paths = [f"/{number}" for number in range(300)]
+    for path in paths:
+        loopback.on(path, ok(rss(item(path[1:]))))
+    outlines = "".join(f"<outline xmlUrl='{loopback.url(path)}'/>" for path in paths)
+    (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
+    settings = {"DATABASE": new_database, "MIN_INTERVAL": 600, "HOST_CONNECTIONS": 64, "FETCH_TIMEOUT": 60}
+    with _workers(tmp_path, 8, settings):
+        _wait(lambda: _polled(shared) == len(paths))
+        done = run(tmp_path, "poll", "--all", "--json", settings=settings)
+    assert json.loads(done.stdout)["feeds_ok"] == 0
+    assert set(Counter(request.path for request in loopback.requests).values()) == {1}
+    with shared.read() as db:
+        assert db.exec_driver_sql("SELECT count(*), count(DISTINCT guid) FROM v1_entry").one() == (300, 300)
+
+
+def test_workers_together_keep_to_the_limits_of_a_host(
+    shared: Store, new_database: str, tmp_path: Path, loopback: LoopbackServer
+) -> None:
+    under_way: set[str] = set()
+    most: list[int] = []
+
+    def slowly(request: Request) -> Any:
+        under_way.add(request.path)
+        most.append(len(under_way))
+        time.sleep(0.3)
+        under_way.discard(request.path)
+        return ok(rss(item(request.path[1:])))
+
+    paths = [f"/{number}" for number in range(16)]
+    for path in paths:
+        loopback.on(path, slowly)
+    outlines = "".join(f"<outline xmlUrl='{loopback.url(path)}'/>" for path in paths)
+    (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
+    settings = {"DATABASE": new_database, "HOST_CONNECTIONS": 2, "HOST_DELAY": 0.2, "MIN_INTERVAL": 600}
+    with _workers(tmp_path, 3, settings):
+        _wait(lambda: _polled(shared) == len(paths))
+    assert max(most) <= 2
+    times = sorted(request.at for request in loopback.requests)
+    assert len(times) == len(paths)
+    assert times[-1] - times[0] >= 0.2 * (len(paths) - 2)
