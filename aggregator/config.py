@@ -66,6 +66,12 @@ class Settings(BaseSettings):
     window_days: float = Field(
         3.0, gt=0, le=366, description="entries further apart than this are never grouped"
     )
+    keep_days: int = Field(
+        0,
+        ge=0,
+        le=36_600,
+        description="days after which events that have not grown are removed; 0 keeps all",
+    )
     weights: Path | None = Field(
         None, description="a file that calibrate made; the weights that come with the program without one"
     )
@@ -171,6 +177,15 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"MIN_INTERVAL ({self.min_interval}) is above MAX_INTERVAL ({self.max_interval}): "
                 "lower the first or raise the second"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_what_it_groups(self) -> Settings:
+        if 0 < self.keep_days < self.window_days:
+            raise ValueError(
+                f"KEEP_DAYS ({self.keep_days}) is below WINDOW_DAYS ({self.window_days:g}): what is to be grouped "
+                "must be there; raise the first or lower the second"
             )
         return self
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
 from aggregator.pipeline.poll import THREADS, PollWorkers, open_poller
+from aggregator.pipeline.pruning import Pruner
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
@@ -89,7 +91,8 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         if roles.cluster:
             _hold(stack, "cluster", hold_role(store.engine, "cluster"))
             clusterer = Clusterer(store, settings, utc_now)
-            add(_guarded(_Grouping(store, clusterer, meters, stop).look), seconds=TICK_SECONDS)
+            pruner = Pruner(store, settings, utc_now)
+            add(_guarded(_Grouping(store, clusterer, pruner, meters, stop).look), seconds=TICK_SECONDS)
             courier = _start_webhook(stack, store, settings, meters, stop)
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
@@ -234,18 +237,44 @@ class _DueFeeds:
 
 
 class _Grouping:
-    """Groups what waits; asks the database only if it was written since all was done."""
+    """Groups what waits; asks the database only if it was written since all was done.
 
-    def __init__(self, store: Store, clusterer: Clusterer, meters: Meters, stop: threading.Event) -> None:
+    A step of removing what is old follows, so that there is a pause between two of them.
+    """
+
+    def __init__(
+        self, store: Store, clusterer: Clusterer, pruner: Pruner, meters: Meters, stop: threading.Event
+    ) -> None:
         self._store = store
         self._clusterer = clusterer
+        self._pruner = pruner
+        self._pruned = Counter[str]()
         self._meters = meters
         self._stop = stop
         self._mark: int | None = None
         """The database's mark before the last look that left nothing to do."""
 
     def look(self) -> None:
-        """Works until nothing is left to do, or the program stops."""
+        """Works until nothing is left to group, or the program stops."""
+        self._group()
+        if not self._stop.is_set():
+            self._prune()
+
+    def _prune(self) -> None:
+        done = self._pruner.step()
+        if done is not None:
+            self._clusterer.forget(done.entries)
+            self._pruned.update(entries=len(done.entries), events=done.events)
+        elif self._pruned["events"]:
+            log.info(
+                "removed %d entries in %d events: they were older than KEEP_DAYS",
+                self._pruned["entries"],
+                self._pruned["events"],
+                extra={"entries": self._pruned["entries"], "events": self._pruned["events"]},
+            )
+            self._pruned.clear()
+
+    def _group(self) -> None:
         mark = self._store.commits.mark()
         if mark is not None and mark == self._mark:
             return

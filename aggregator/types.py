@@ -589,6 +589,7 @@ class ChangeKind(StrEnum):
     UPDATED = "updated"
     MERGED = "merged"
     SPLIT = "split"
+    REMOVED = "removed"
 
 
 class TeaserKind(StrEnum):

@@ -48,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
     _entries(commands)
     _events_and_feeds(commands)
     _weights(commands)
+    _database(commands)
     commands.add(
         "demo", _demo, "Serve bundled sample feeds on loopback, poll them, and show the events."
     ).add_argument("--keep", action="store_true", help="keep the demo's database and say where it is")
@@ -167,6 +168,22 @@ def _webhook_command(commands: _Commands) -> None:
     webhook = commands.add("webhook", _webhook, "Show what waits for the webhook, and what was given up.")
     webhook.add_argument("--retry", action="store_true", help="send again what was given up")
     _as_json(webhook)
+
+
+def _database(commands: _Commands) -> None:
+    database = commands.below("db", "Look after the database.", " prune|backup|check|vacuum|upgrade")
+    prune = database.add("prune", _prune, "Remove the events that have not grown for KEEP_DAYS.")
+    prune.add_argument("--dry-run", action="store_true", help="only say how much that is")
+    backup = database.add(
+        "backup", _backup, "Copy the database, also while it is used, and verify it.", " FILE"
+    )
+    backup.add_argument("file", help="a new file")
+    check = database.add("check", _check, "Look for what does not fit together; exit status 3 if anything.")
+    check.add_argument("--repair", action="store_true", help="make anew what can be made from the entries")
+    vacuum = database.add("vacuum", _vacuum, "Give the room of what was removed back to the disk.")
+    upgrade = database.add("upgrade", _upgrade, "Bring the database to the newest schema.")
+    for action in (prune, backup, check, vacuum, upgrade):
+        _as_json(action)
 
 
 def _corrections(event: _Commands) -> None:
@@ -370,6 +387,36 @@ def _webhook(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.webhook import webhook  # noqa: PLC0415
 
     return webhook(settings, arguments)
+
+
+def _prune(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.database import prune  # noqa: PLC0415
+
+    return prune(settings, arguments)
+
+
+def _backup(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.database import backup  # noqa: PLC0415
+
+    return backup(settings, arguments)
+
+
+def _check(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.database import check  # noqa: PLC0415
+
+    return check(settings, arguments)
+
+
+def _vacuum(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.database import vacuum  # noqa: PLC0415
+
+    return vacuum(settings, arguments)
+
+
+def _upgrade(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.database import upgrade  # noqa: PLC0415
+
+    return upgrade(settings, arguments)
 
 
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from aggregator.cli.screen import progress_bar
@@ -10,12 +11,16 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.poll import open_poller, poll_all
+from aggregator.pipeline.pruning import Doomed, Pruner
 from aggregator.pipeline.reports import ClusterReport, PollReport
 from aggregator.store import Store
 from aggregator.store.dialect import hold_role
 from aggregator.store.entries import count_pending
 from aggregator.types import FeedState
 from aggregator.workers import end_fork_server
+
+PAUSE_SECONDS = 0.02
+"""Between two steps of removing: SQLite's waiting writers ask again within a tenth of that."""
 
 
 def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> list[PollReport]:
@@ -43,4 +48,14 @@ def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
             for report in clusterer.work():
                 total += report
                 steps.advance(report.entries)
+        prune_all(Pruner(store, settings, utc_now))
         return total
+
+
+def prune_all(pruner: Pruner) -> Doomed:
+    """Removes all that is past its time, in steps between which others can write; what that was."""
+    events = entries = 0
+    while (done := pruner.step()) is not None:
+        events, entries = events + done.events, entries + len(done.entries)
+        time.sleep(PAUSE_SECONDS)
+    return Doomed(events, entries)

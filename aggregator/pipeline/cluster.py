@@ -150,6 +150,13 @@ class Clusterer:
                 return
             yield report
 
+    def forget(self, entries: Collection[EntryId]) -> None:
+        """The store no longer has these entries: what is in memory is read anew if it has any of them."""
+        for entry in entries:
+            self._prepared.pop(entry, None)
+        if (self._window.entries.find(sorted(entries)) >= 0).any():
+            self._start_anew()
+
     def weigh_since(self, since: datetime) -> Iterator[ClusterReport]:
         """Weighs all entries published since then anew, then forms their events anew; steps as `work`."""
         self._is_at_rest = False

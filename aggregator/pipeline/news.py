@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.cluster.signature import sign
 from aggregator.store.entries import entries_saying, known_entries
+from aggregator.store.retention import pruned_entries
 from aggregator.types import (
     Alias,
     Edit,
@@ -48,11 +49,15 @@ def read_news(db: Connection, feed_id: FeedId, feed: NormalisedFeed, *, is_whole
     unknown = [entry for entry in owned if entry.identity not in names]
     if unknown and is_whole:
         known += entries_saying(db, feed_id, unknown)
+        names.update(name for name, _ in known)
+    gone = pruned_entries(db, feed_id, [entry for entry in unknown if entry.identity not in names])
     skipped = {EntryId(item.entry) for item in feed.seen.items if item.entry}
     signatures = {
         entry.identity: signature for entry, signature in zip(entries, feed.signatures, strict=False)
     }
-    return find_news(owned, known, skipped, signatures, is_whole=is_whole)
+    there = [entry for entry in owned if entry.identity not in gone]
+    news = find_news(there, known, skipped, signatures, is_whole=is_whole)
+    return replace(news, known={**news.known, **gone}) if gone else news
 
 
 def find_news(

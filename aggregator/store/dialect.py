@@ -195,6 +195,8 @@ def _open_sqlite(url: URL) -> Engine:
         # The driver starts no transaction by itself: BEGIN (below) decides which kind it is.
         connection.isolation_level = None
         cursor = connection.cursor()
+        # In a new file only, and before anything is in it: what is deleted can be given back in steps.
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
         cursor.execute("PRAGMA journal_mode=WAL")
         # WAL with NORMAL loses no committed transaction to a crash of the program; a crash of the machine can
         # lose the last ones, whole: the database stays consistent.

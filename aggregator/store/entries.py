@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import chunks, insert_new
+from aggregator.store.dialect import among, chunks, insert_new
 from aggregator.store.feeds import count_activity, write_seen, write_state
 from aggregator.store.hosts import leave_host
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
@@ -115,14 +115,25 @@ def _numbered(seen: Seen, entries: Mapping[str, EntryId]) -> Seen:
 def write_news(db: Connection, feed_id: FeedId, news: News, now: datetime) -> dict[str, EntryId]:
     """Keeps new and edited entries and new identities of one feed; the entries that were new, by identity."""
     new = _add_entries(db, feed_id, news.new, now)
+    # One may have been removed for its age since it was read.
+    there = _held(db, {edit.id for edit in news.edits} | {alias.id for alias in news.aliases})
     for edit in news.edits:
-        _write_edit(db, edit, now)
-    if news.aliases:
-        rows = [
-            {"feed_id": feed_id, "identity": alias.identity, "entry_id": alias.id} for alias in news.aliases
-        ]
+        if edit.id in there:
+            _write_edit(db, edit, now)
+    rows = [
+        {"feed_id": feed_id, "identity": alias.identity, "entry_id": alias.id}
+        for alias in news.aliases
+        if alias.id in there
+    ]
+    if rows:
         db.execute(insert_new(db, ALIAS), rows)
     return new
+
+
+def _held(db: Connection, entries: Iterable[EntryId]) -> set[int]:
+    """Those of these entries that are still there, and stay until this transaction ends."""
+    query = select(ENTRY.c.id).with_for_update(key_share=True)
+    return {row.id for part in chunks(entries) for row in db.execute(query.where(among(ENTRY.c.id, part)))}
 
 
 def _add_entries(

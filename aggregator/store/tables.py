@@ -164,6 +164,8 @@ class EventRow(Row, table=True):
         Index("event_latest", "last_seen_at", "id"),
         Index("event_news", "news_at", "id"),
         Index("event_relate", "id", sqlite_where=text("relate = 1"), postgresql_where=text("relate")),
+        Index("event_merged", "merged_into", sqlite_where=text("merged_into IS NOT NULL"),
+              postgresql_where=text("merged_into IS NOT NULL")),
         NUMBERED,
     )  # fmt: skip
     id: int | None = Field(default=None, sa_column=_number())
@@ -215,6 +217,24 @@ class EntryRow(Row, table=True):
     event_id: int | None = Field(sa_column=_to("event.id", nullable=True, index=True))
     relation: str = Field(sa_column=_text())
     score: float | None
+
+
+class PrunedRow(Row, table=True):
+    """An item whose entry was removed for its age: it is not new when its feed shows it again.
+
+    `identity`, `url_key` and `title_key` are 64-bit hashes (types.SeenItem.key), 0 = none; `entry_id` is the number
+    that the entry had; `day` (since 1970-01-01 UTC) is when it was removed, or found in its feed after that.
+    """
+
+    __tablename__ = "pruned"
+    __table_args__ = (Index("pruned_url", "feed_id", "url_key"),)
+    feed_id: int = Field(sa_column=_to("feed.id", key=True))
+    identity: int = Field(sa_column=Column(BIG_ID, primary_key=True, autoincrement=False))
+    entry_id: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    url_key: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    title_key: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    published_at: datetime = Field(sa_column=_time())
+    day: int = Field(sa_column=Column(Integer, nullable=False, index=True))
 
 
 class AliasRow(Row, table=True):
@@ -324,6 +344,14 @@ class TeaserRow(Row, table=True):
     """A truncated item beside an event (types.Teaser), in the order to show."""
 
     __tablename__ = "teaser"
+    __table_args__ = (
+        Index(
+            "teaser_entry",
+            "entry_id",
+            sqlite_where=text("entry_id IS NOT NULL"),
+            postgresql_where=text("entry_id IS NOT NULL"),
+        ),
+    )
     event_id: int = Field(sa_column=_to("event.id", key=True))
     position: int = Field(primary_key=True)
     kind: str = Field(sa_column=_text())
@@ -338,7 +366,10 @@ class TeaserRow(Row, table=True):
 
 
 class ChangeRow(Row, table=True):
-    """One line of the change log: what happened to an event, for readers that follow by cursor."""
+    """One line of the change log: what happened to an event, for readers that follow by cursor.
+
+    The log outlives events that were removed (store.retention), so it names them without a foreign key.
+    """
 
     __tablename__ = "change"
     __table_args__ = (
@@ -347,9 +378,9 @@ class ChangeRow(Row, table=True):
         NUMBERED,
     )  # fmt: skip
     cursor: int | None = Field(default=None, sa_column=_number())
-    event_id: int = Field(sa_column=_to("event.id", index=True))
+    event_id: int = Field(sa_column=Column(BIG_ID, nullable=False, index=True))
     kind: str = Field(sa_column=_text())
-    other_event_id: int | None = Field(sa_column=_to("event.id", nullable=True))
+    other_event_id: int | None = Field(sa_column=Column(BIG_ID, nullable=True))
     at: datetime = Field(sa_column=_time())
 
 
@@ -398,6 +429,7 @@ ACTIVITY = table_of(ActivityRow)
 EVENT = table_of(EventRow)
 ENTRY = table_of(EntryRow)
 ALIAS = table_of(AliasRow)
+PRUNED = table_of(PrunedRow)
 VERSION = table_of(VersionRow)
 LISTED = table_of(ListedItemRow)
 SIGNATURE = table_of(SignatureRow)

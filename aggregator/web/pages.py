@@ -265,6 +265,7 @@ def _told(change: Change, event: EventId) -> _Told:
         ChangeKind.SPLIT: f"it was parted from event {change.event_id}"
         if other == event
         else f"event {other} was parted from it",
+        ChangeKind.REMOVED: "it was removed for its age",
     }
     return _Told(change.at, words[change.kind])
 

@@ -1,0 +1,95 @@
+"""Faults of the database found and, where they can be, mended from the entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy.engine import Connection
+
+from aggregator.cluster.signature import SCHEME, sign
+from aggregator.pipeline.record import refresh_records
+from aggregator.store import Store, checking, decisions
+from aggregator.store import events as stored
+from aggregator.store.checking import Check, Fault
+from aggregator.store.dialect import lock_grouping
+from aggregator.types import ChangeKind, EventId
+
+SIGNED = 500
+"""Entries signed in one transaction."""
+
+REFRESHED = 250
+"""Events whose records are made anew in one transaction."""
+
+
+def find_faults(store: Store) -> dict[Check, list[Fault]]:
+    """What was looked at, with what was found wrong."""
+    return dict(checking.find_faults(store, SCHEME))
+
+
+def repair(store: Store, faults: Iterable[Fault], now: datetime) -> None:
+    """Makes anew what can be made from the entries; the rest stays as it is.
+
+    To be called by the process that groups, and followed by grouping: entries may wait for it.
+    """
+    found = {fault.check for fault in faults if fault.can_repair}
+    for check, mend in MENDING.items():
+        if check in found:
+            mend(store)
+    if found & {Check.COUNTS, Check.RECORDS}:
+        _refresh(store, now)
+
+
+def _in_one(mend: Callable[[Connection], None]) -> Callable[[Store], None]:
+    def run(store: Store) -> None:
+        with store.write() as db:
+            lock_grouping(db)
+            mend(db)
+
+    return run
+
+
+def _with_rows(check: Check, mend: Callable[[Connection, list[int]], None]) -> Callable[[Store], None]:
+    return _in_one(lambda db: mend(db, checking.faulty(db, check, SCHEME)))
+
+
+def _sign(store: Store) -> None:
+    while True:
+        with store.write() as db:
+            missing = decisions.to_sign(db, SCHEME, SIGNED)
+            signatures = sign([entry for _, entry in missing])
+            signed = [(number, entry, s) for (number, entry), s in zip(missing, signatures, strict=True)]
+            decisions.write_signatures(db, signed)
+        if not missing:
+            return
+
+
+MENDING: dict[Check, Callable[[Store], None]] = {
+    Check.FILE: _in_one(checking.rebuild_indexes),
+    Check.WORDS: _in_one(checking.rebuild_words),
+    Check.UNSIGNED: _sign,
+    Check.OTHER_SCHEME: _sign,
+    Check.DAYS: _with_rows(Check.DAYS, checking.date_signatures),
+    Check.UNGROUPED: _with_rows(Check.UNGROUPED, checking.ask_to_group),
+    Check.EMPTY: _with_rows(Check.EMPTY, checking.remove_empty),
+}
+
+
+def _refresh(store: Store, now: datetime) -> None:
+    with store.read() as db:
+        wrong = {
+            EventId(number)
+            for check in (Check.COUNTS, Check.RECORDS)
+            for number in checking.faulty(db, check, SCHEME)
+        }
+    events = sorted(wrong)
+    for start in range(0, len(events), REFRESHED):
+        with store.write() as db:
+            lock_grouping(db)
+            _refresh_some(db, events[start : start + REFRESHED], now)
+
+
+def _refresh_some(db: Connection, events: Sequence[EventId], now: datetime) -> None:
+    links = stored.links_of(db, stored.entries_of(db, events))
+    changed, _ = refresh_records(db, events, (), (), links)
+    stored.add_changes(db, [(event, ChangeKind.UPDATED, None) for event in sorted(changed)], now)

@@ -1,0 +1,167 @@
+"""Faults of a database that statements can find: what does not fit together, with how much of it there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from aggregator.store import Store
+from aggregator.store.dialect import among, chunks
+from aggregator.store.tables import ENTRY, EVENT, SIGNATURE, TEASER
+
+VIEWS = ("v1_event", "v1_event_entry", "v1_teaser", "v1_entry", "v1_change", "v1_feed")
+
+
+class Check(StrEnum):
+    """What is looked at."""
+
+    FILE = "file"
+    FOREIGN_KEYS = "foreign keys"
+    VIEWS = "views"
+    WORDS = "index of words"
+    UNSIGNED = "entries without a signature"
+    OTHER_SCHEME = "signatures of another scheme"
+    DAYS = "signatures by day"
+    UNGROUPED = "entries without an event"
+    COUNTS = "counts of events"
+    RECORDS = "records of events"
+    EMPTY = "events without entries"
+    MERGED = "merged events"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that does not fit: how many of it, an example, and whether it can be made anew from the entries."""
+
+    check: Check
+    count: int
+    example: str
+    can_repair: bool
+
+
+QUERIES = {
+    Check.UNSIGNED: "SELECT entry.id FROM entry LEFT JOIN signature ON signature.entry_id = entry.id "
+    "WHERE signature.entry_id IS NULL",
+    Check.OTHER_SCHEME: "SELECT entry_id FROM signature WHERE scheme <> :scheme",
+    Check.DAYS: "SELECT entry.id FROM entry JOIN signature ON signature.entry_id = entry.id "
+    "WHERE signature.at <> entry.published_at",
+    Check.UNGROUPED: "SELECT id FROM entry WHERE event_id IS NULL AND NOT pending",
+    Check.COUNTS: "SELECT event.id FROM event LEFT JOIN (SELECT event_id, count(*) AS entries FROM entry "
+    "WHERE event_id IS NOT NULL GROUP BY event_id) AS found ON found.event_id = event.id "
+    "WHERE event.merged_into IS NULL AND found.entries <> event.entry_count",
+    Check.RECORDS: "SELECT event.id FROM event LEFT JOIN entry ON entry.id = event.canonical_entry_id "
+    "AND entry.event_id = event.id WHERE event.merged_into IS NULL AND event.entry_count > 0 "
+    "AND (entry.id IS NULL OR entry.relation <> 'canonical')",
+    Check.EMPTY: "SELECT event.id FROM event WHERE event.merged_into IS NULL "
+    "AND NOT EXISTS (SELECT 1 FROM entry WHERE entry.event_id = event.id)",
+    Check.MERGED: "SELECT event.id FROM event JOIN event AS heir ON heir.id = event.merged_into "
+    "WHERE heir.merged_into IS NOT NULL "
+    "OR EXISTS (SELECT 1 FROM entry WHERE entry.event_id = event.id)",
+}
+"""Each gives the ids of what does not fit."""
+
+REPAIRABLE = frozenset(QUERIES) - {Check.MERGED}
+
+
+def find_faults(store: Store, scheme: int) -> Iterator[tuple[Check, list[Fault]]]:
+    """Each check with its faults as it ends; `scheme` is the one that signatures are to have."""
+    with store.read() as db:
+        if db.dialect.name == "sqlite":
+            yield Check.FILE, _of_file(db)
+            yield Check.FOREIGN_KEYS, _of_keys(db)
+        else:
+            yield Check.FILE, _of_indexes(db)
+        yield Check.VIEWS, list(_of_views(db))
+        for check in QUERIES:
+            found = faulty(db, check, scheme)
+            example = f"id {found[0]}" if found else ""
+            yield check, [Fault(check, len(found), example, check in REPAIRABLE)] if found else []
+    if store.engine.dialect.name == "sqlite":
+        with store.write() as db:
+            yield Check.WORDS, _of_words(db)
+
+
+def faulty(db: Connection, check: Check, scheme: int) -> list[int]:
+    """The ids of what does not fit."""
+    bound = {"scheme": scheme} if check is Check.OTHER_SCHEME else {}
+    return [int(row[0]) for row in db.execute(text(QUERIES[check]), bound)]
+
+
+def _of_file(db: Connection) -> list[Fault]:
+    said = [str(row[0]) for row in db.exec_driver_sql("PRAGMA integrity_check")]
+    if said == ["ok"]:
+        return []
+    # An index that lacks rows, or has too many, is made from its table.
+    of_indexes = all("index" in line.lower() for line in said)
+    return [Fault(Check.FILE, len(said), said[0], of_indexes)]
+
+
+def _of_keys(db: Connection) -> list[Fault]:
+    rows = db.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+    return [Fault(Check.FOREIGN_KEYS, len(rows), f"{rows[0][0]} row {rows[0][1]}", False)] if rows else []
+
+
+def _of_indexes(db: Connection) -> list[Fault]:
+    broken = db.exec_driver_sql(
+        "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid "
+        "AND indrelid IN (SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace)"
+    ).fetchall()
+    return [Fault(Check.FILE, len(broken), f"index {broken[0][0]}", True)] if broken else []
+
+
+def _of_views(db: Connection) -> Iterator[Fault]:
+    for view in VIEWS:
+        try:
+            with db.begin_nested():
+                db.exec_driver_sql(f"SELECT * FROM {view} LIMIT 1").fetchall()  # noqa: S608 (our own names)
+        except DBAPIError as error:
+            yield Fault(Check.VIEWS, 1, f"{view}: {error.orig}", False)
+
+
+def _of_words(db: Connection) -> list[Fault]:
+    try:
+        with db.begin_nested():
+            db.exec_driver_sql("INSERT INTO entry_words (entry_words, rank) VALUES ('integrity-check', 1)")
+    except DBAPIError as error:
+        return [Fault(Check.WORDS, 1, str(error.orig), True)]
+    return []
+
+
+# ---- repairs ------------------------------------------------------------------------------------
+
+
+def rebuild_words(db: Connection) -> None:
+    """Makes SQLite's index of words anew from the entries."""
+    db.exec_driver_sql("INSERT INTO entry_words (entry_words) VALUES ('rebuild')")
+
+
+def rebuild_indexes(db: Connection) -> None:
+    """Makes all other indexes anew from their tables."""
+    db.exec_driver_sql("REINDEX" if db.dialect.name == "sqlite" else "REINDEX SCHEMA CURRENT_SCHEMA")
+
+
+def date_signatures(db: Connection, entries: list[int]) -> None:
+    """The signatures of these entries are found by the day of the entry again."""
+    at = select(ENTRY.c.published_at).where(ENTRY.c.id == SIGNATURE.c.entry_id).scalar_subquery()
+    for part in chunks(entries):
+        db.execute(update(SIGNATURE).where(among(SIGNATURE.c.entry_id, part)).values(at=at))
+
+
+def ask_to_group(db: Connection, entries: list[int]) -> None:
+    """These entries wait for the clusterer."""
+    for part in chunks(entries):
+        db.execute(update(ENTRY).where(among(ENTRY.c.id, part)).values(pending=True))
+
+
+def remove_empty(db: Connection, events: list[int]) -> None:
+    """Removes events that no entry is in."""
+    for part in chunks(events):
+        elsewhere = update(TEASER).where(among(TEASER.c.related_event_id, part))
+        db.execute(elsewhere.values(related_event_id=None))
+        db.execute(delete(TEASER).where(among(TEASER.c.event_id, part)))
+        db.execute(delete(EVENT).where(among(EVENT.c.id, part)))
