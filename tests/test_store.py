@@ -227,6 +227,16 @@ def test_the_next_due_feed_is_the_first_after_now(tmp_path: Path) -> None:
     store.close()
 
 
+def test_opening_a_database_writes_nothing(tmp_path: Path) -> None:
+    open_store(_url(tmp_path)).close()
+    before = (tmp_path / "news.db").read_bytes()
+    store = open_store(_url(tmp_path))
+    with store.read() as db:
+        assert listed_feeds(db) == []
+    store.close()
+    assert (tmp_path / "news.db").read_bytes() == before
+
+
 def test_tidying_an_open_database_does_no_harm(tmp_path: Path) -> None:
     store = open_store(_url(tmp_path))
     tidy(store.engine)

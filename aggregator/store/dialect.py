@@ -195,8 +195,10 @@ def _open_sqlite(url: URL) -> Engine:
         # The driver starts no transaction by itself: BEGIN (below) decides which kind it is.
         connection.isolation_level = None
         cursor = connection.cursor()
-        # In a new file only, and before anything is in it: what is deleted can be given back in steps.
-        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        if cursor.execute("PRAGMA page_count").fetchone() == (0,):
+            # Before anything is in the file: what is deleted can be given back in steps. Said of a file that has
+            # it already, it would be a write.
+            cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
         cursor.execute("PRAGMA journal_mode=WAL")
         # WAL with NORMAL loses no committed transaction to a crash of the program; a crash of the machine can
         # lose the last ones, whole: the database stays consistent.
