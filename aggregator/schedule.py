@@ -59,20 +59,23 @@ def after_success(  # noqa: PLR0913, PLR0917  the six things that the rule depen
     """The state after a poll that was answered, unchanged or not, with `news` items never seen before.
 
     The interval halves with news and grows by a fifth without, within MIN_INTERVAL and MAX_INTERVAL; the first
-    answer starts it at INTERVAL, as all its items are new. `freshness` is the seconds for which the feed says it
+    answer starts it at INTERVAL, as all its items are new. One that the list sets stays, beyond MAX_INTERVAL too.
+    `freshness` is the seconds for which the feed says it
     won't change by its server (max-age, Expires; None = unstated): the next poll waits for them and for the feed's
     own ttl, at most a day, even beyond MAX_INTERVAL, and leaves out the hours and days that the feed skips, at
     most for SKIP_CAP. `jitter`, in [0, 1), moves the poll by up to a tenth either way, but never under a limit.
     """
-    if state.last_success_at is None:
+    if state.set_interval is not None:
+        interval = float(state.set_interval)
+    elif state.last_success_at is None:
         interval = float(settings.interval)
     elif news:
         interval = state.interval * SHRINK
     else:
         interval = state.interval * GROW
-    held = _within_limits(ceil(interval), settings)
+    held = _within_limits(ceil(interval), state, settings)
     floor = max(settings.min_interval, min(_freshness(freshness, state.hints), FRESHNESS_CAP))
-    at = now + _spread(held, settings.max_interval, floor, jitter)
+    at = now + _spread(held, _longest(state, settings), floor, jitter)
     return replace(
         state,
         health=_unless_paused(state, FeedHealth.OK),
@@ -97,7 +100,7 @@ def after_failure(
     `after_success`.
     """
     throttled = failure.kind is FailureKind.THROTTLED
-    interval = _within_limits(state.interval * (2 if throttled else 1), settings)
+    interval = _within_limits(state.interval * (2 if throttled else 1), state, settings)
     failed = replace(
         state,
         health=_unless_paused(state, FeedHealth.FAILING),
@@ -173,8 +176,12 @@ def _unskipped(at: datetime, hints: PollHints, jitter: float) -> datetime:
     return at if moved == at else moved + timedelta(seconds=SKIP_SPREAD * jitter)
 
 
-def _within_limits(interval: int, settings: Settings) -> int:
-    return max(1, settings.min_interval, min(interval, settings.max_interval))
+def _within_limits(interval: int, state: FeedState, settings: Settings) -> int:
+    return max(1, settings.min_interval, min(interval, _longest(state, settings)))
+
+
+def _longest(state: FeedState, settings: Settings) -> int:
+    return max(settings.max_interval, state.set_interval or 0)
 
 
 def _unless_paused(state: FeedState, health: FeedHealth) -> FeedHealth:

@@ -265,7 +265,8 @@ def _listed(block: Sequence[Line]) -> tuple[ListedItem, ...]:
 def choose_canonical(members: Sequence[Member]) -> Member:
     """The entry that stands for the event: a function of the set, not of the order in which its members came.
 
-    In this order: no live page; a full text over part of one over a headline; a date that the feed gave over a
+    In this order: no live page; a full text over part of one over a headline; the heavier
+    feed; a date that the feed gave over a
     guessed one; the earliest; the longest unbroken text; then outlet, feed and identity, so that there always is
     an answer. The classes are coarse, so that only a clearly better entry, or one published earlier in the same
     class, displaces the one that stands: the choice does not flap between equals.
@@ -277,6 +278,7 @@ def _rank(member: Member) -> tuple[object, ...]:
     return (
         is_live(member),
         -text_class(member),
+        -member.weight,
         member.date_guessed,
         # Guessed dates are times of fetching, which differ from run to run.
         "" if member.date_guessed else member.published_at.isoformat(),

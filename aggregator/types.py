@@ -18,6 +18,26 @@ EventId = NewType("EventId", int)
 
 
 @dataclass(frozen=True, slots=True)
+class FeedSettings:
+    """What the operator wants otherwise for one feed.
+
+    `interval`: seconds between polls, None = its own rhythm. Not `enabled`: it is not polled. `language`: of all
+    its entries, "" = as detected. `weight`: of two records that tell a story equally well, that of the heavier feed
+    stands for it. `keep_days`: for how long its entries are kept, 0 = for ever, None = KEEP_DAYS.
+    """
+
+    interval: int | None = None
+    enabled: bool = True
+    language: str = ""
+    weight: float = 1.0
+    keep_days: int | None = None
+
+
+AS_ALL = FeedSettings()
+"""The settings of a feed of which the operator wants nothing special."""
+
+
+@dataclass(frozen=True, slots=True)
 class Feed:
     """One feed as the operator lists it. `category` is a path: nested outlines joined by "/"."""
 
@@ -25,6 +45,7 @@ class Feed:
     title: str
     category: str
     site_url: str
+    settings: FeedSettings = AS_ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +115,8 @@ NOT_MOVED = Move("", 0, None, "")
 class FeedState:
     """All that the program remembers of a feed between two polls.
 
-    `url` is the one that the operator listed, credentials included. `etag` and `last_modified` are the server's
+    `url` is the one that the operator listed, credentials included; `set_interval` and `set_lang` are what the list
+    sets for this feed (FeedSettings: interval, language). `etag` and `last_modified` are the server's
     own bytes, decoded as Latin-1 ("" = none). `interval` is the seconds between polls that the feed's own
     rhythm asks for. `failures` counts failed polls in a row. `retry_at` is the time before which the server
     asked not to be asked again (Retry-After). `whole_at` is when the whole document was last asked for or
@@ -121,6 +143,8 @@ class FeedState:
     hints: PollHints
     move: Move
     fence: int
+    set_interval: int | None
+    set_lang: str
 
     @property
     def address(self) -> str:
@@ -178,7 +202,8 @@ class Fetched:
 
     `url` is where the body came from after redirects; `moved_to` the target of the permanent redirects that
     come first, "" without one. `max_age`: seconds of freshness left (RFC 9111), None if unstated. `is_delta`:
-    the body has only what is new since the validators that were sent (RFC 3229).
+    the body has only what is new since the validators that were sent (RFC 3229). `set_lang`: the language that
+    the operator set for the feed, "" if none.
     """
 
     url: str
@@ -191,6 +216,7 @@ class Fetched:
     max_age: int | None
     moved_to: str
     is_delta: bool = False
+    set_lang: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -616,7 +642,10 @@ class Teaser:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An entry of an event as the choice of the canonical record and of the teasers sees it."""
+    """An entry of an event as the choice of the canonical record and of the teasers sees it.
+
+    `weight` is that of its feed (FeedSettings).
+    """
 
     id: EntryId
     feed_id: FeedId
@@ -632,6 +661,7 @@ class Member:
     first_seen_at: datetime
     date_guessed: bool
     truncated: bool
+    weight: float = 1.0
 
 
 # ---- telling programs ----------------------------------------------------------------------------

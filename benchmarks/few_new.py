@@ -27,7 +27,8 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.poll import Poller
 from aggregator.pipeline.reports import PollReport
 from aggregator.store import open_store
-from aggregator.store.feeds import listed_feeds, sync_feeds
+from aggregator.store.feeds import listed_feeds
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import Failed, Feed, FeedState, Fetched, NormalisedFeed, Seen
 from aggregator.workers import ParserPool
 from aggregator.workers.process import read_feed

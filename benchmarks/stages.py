@@ -40,7 +40,8 @@ from aggregator.pipeline.poll import READING
 from aggregator.store import Store, open_store
 from aggregator.store.entries import save_poll
 from aggregator.store.events import pending_entries
-from aggregator.store.feeds import listed_feeds, sync_feeds
+from aggregator.store.feeds import listed_feeds
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import Entry, Failed, Feed, FeedState, Fetched, News, PollOutcome, Signature
 
 STAGES = (

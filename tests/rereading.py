@@ -18,7 +18,8 @@ from aggregator.parse.split import split
 from aggregator.pipeline.news import read_news
 from aggregator.store import Store, open_store
 from aggregator.store.entries import save_poll
-from aggregator.store.feeds import listed_feeds, seen_of, sync_feeds
+from aggregator.store.feeds import listed_feeds, seen_of
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import NOTHING_SEEN, Failed, Fetched, PollOutcome
 from aggregator.workers.process import read_feed
 

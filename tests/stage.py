@@ -21,7 +21,8 @@ from aggregator.pipeline.poll import Poller, poll_all
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import due_at_all
 from aggregator.store import Store
-from aggregator.store.feeds import due_feeds, listed_feeds, sync_feeds
+from aggregator.store.feeds import due_feeds, listed_feeds
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import FeedState
 from aggregator.workers import ParserPool
 from tests.loopback import Answer, LoopbackServer, Reply, Request, Responder

@@ -28,6 +28,8 @@ _NEW = FeedState(
     whole_at=None,
     hints=NO_HINTS,
     move=NOT_MOVED,
+    set_interval=None,
+    set_lang="",
     fence=0,
 )
 

@@ -23,7 +23,8 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.poll import PollWorkers, open_poller
 from aggregator.pipeline.reports import Result
 from aggregator.store import open_store
-from aggregator.store.feeds import listed_feeds, sync_feeds
+from aggregator.store.feeds import listed_feeds
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed
 from tests.loopback import LoopbackServer
 from tests.program import command, count, environment, query, run, write_jsonl

@@ -534,3 +534,10 @@ def test_the_outlet_is_the_named_source_else_the_feed_else_the_host() -> None:
     assert _entry(source="Wire Agency").source == "Wire Agency"
     assert _entry().source == "News Example"
     assert _entries(_item(), title="")[0].source == "news.example"
+
+
+def test_the_language_that_the_operator_sets_counts_for_all_entries() -> None:
+    feed = ParsedFeed(
+        "News", "", "en", NO_HINTS, (_item(title="The harbour is closed until the storm ends"),)
+    )
+    assert [entry.lang for entry in normalise(feed, FEED_URL, NOW, "de").entries] == ["de"]

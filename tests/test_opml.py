@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.opml import OpmlError, read_opml, write_opml
-from aggregator.types import Feed, FeedList
+from aggregator.opml.settings import NAMESPACE
+from aggregator.types import Feed, FeedList, FeedSettings
 
 DEFAULT_LIST = Path(__file__).parent.parent / "feeds.opml"
 
@@ -434,3 +435,70 @@ def test_an_address_too_long_to_be_kept_is_left_out_with_a_warning() -> None:
     listed = read_opml(opml(f'<outline text="Long" xmlUrl="http://paper.example/{"x" * 2000}"/>'))
     assert listed.feeds == ()
     assert "longer than 2,000 bytes" in listed.warnings[0]
+
+
+# ---- settings of single feeds --------------------------------------------------------------------
+
+
+def test_a_feeds_settings_are_read_and_written_and_hold_for_all_within_an_outline() -> None:
+    content = opml(
+        '<outline text="Slow" agg:interval="2h" agg:keep-days="30">'
+        '<outline text="A" xmlUrl="http://a.example/" agg:language="pt-BR" agg:weight="2.5"/>'
+        '<outline text="B" xmlUrl="http://b.example/" agg:interval="900" agg:enabled="false"/></outline>'
+        '<outline text="C" xmlUrl="http://c.example/"/>'
+    )
+    found = read_opml(content)
+    assert found.warnings == ()
+    assert [feed.settings for feed in found.feeds] == [
+        FeedSettings(interval=7200, keep_days=30, language="pt", weight=2.5),
+        FeedSettings(interval=900, keep_days=30, enabled=False),
+        FeedSettings(),
+    ]
+    assert read_opml(write_opml(found)) == found
+
+
+def test_settings_are_known_by_their_namespace_whatever_its_prefix() -> None:
+    outline = '<outline text="A" xmlUrl="http://a.example/" x:weight="2" agg:weight="3"/>'
+    head = f'<opml version="2.0" xmlns:x="{NAMESPACE}" xmlns:agg="urn:other"><head/><body>{outline}</body></opml>'
+    found = read_opml(head.encode())
+    assert (found.warnings, found.feeds[0].settings) == ((), FeedSettings(weight=2))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "reason"),
+    [
+        ('agg:intervall="9"', "agg:intervall is unknown: there are agg:interval, agg:enabled, agg:language"),
+        ('agg:interval="soon"', 'agg:interval="soon" is not understood: write seconds, or as "15m"'),
+        ('agg:interval="0"', "is not understood"),
+        ('agg:interval="60"', "is below MIN_INTERVAL (600 s), which counts instead"),
+        ('agg:enabled="maybe"', 'write "true" or "false"'),
+        ('agg:language="English"', "a language tag such as"),
+        ('agg:weight="-1"', "a number above 0 up to 100"),
+        ('agg:keep-days="1.5"', "or 0 for ever"),
+    ],
+)
+def test_a_setting_that_is_unknown_or_bad_is_said_with_its_line_and_the_rest_stands(
+    attribute: str, reason: str
+) -> None:
+    body = f'\n<outline text="A" xmlUrl="http://a.example/" {attribute} agg:weight="4"/>'
+    found = read_opml(opml(body), least_interval=600)
+    (warning,) = found.warnings if "weight=" not in attribute else found.warnings[:1]
+    assert warning.startswith('Line 2: "A": ')
+    assert reason in warning
+    (feed,) = found.feeds
+    assert feed.settings.interval == (600 if "60" in attribute else None)
+    assert feed.settings.weight == (4 if "weight=" not in attribute else 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "other"),
+    [
+        ("http://a.example/", "HTTP://A.example"),
+        ("http://a.example/x", "http://a.example:80/x"),
+        ("http://a.example/x?", "http://a.example/x#top"),
+        ("http://a.example/x?a=1&amp;b=[2]", "http://A.example/x?a=1&amp;b=[2]"),
+    ],
+)
+def test_plain_addresses_are_the_same_as_others_that_mean_them(url: str, other: str) -> None:
+    found = read(f'<outline xmlUrl="{url}"/><outline xmlUrl="{other}"/>')
+    assert (len(found.feeds), len(found.warnings)) == (1, 1)

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.config import load_settings
 from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store
+from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import DECISION, ENTRY, EVENT, SIGNATURE
 from aggregator.types import EventFilter, EventId, EventTime, Feed
 
@@ -54,7 +55,7 @@ def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     store = open_store(f"sqlite:///{sqlite}" if is_sqlite else request.getfixturevalue("server"))
     with store.write() as db:
         listed = [Feed(f"https://news{n}.example/rss", f"News {n}", "", "") for n in range(MANY)]
-        feeds.sync_feeds(db, listed, load_settings({}), NOW - timedelta(days=1))
+        sync_feeds(db, listed, load_settings({}), NOW - timedelta(days=1))
         states = feeds.listed_feeds(db)
         feeds.put_off(db, [(state.id, NOW + timedelta(hours=1)) for state in states])
         numbers = range(1, MANY + 1)

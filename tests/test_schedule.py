@@ -316,3 +316,12 @@ def test_a_feed_is_wanted_whole_once_a_week() -> None:
     assert not wants_whole(replace(KNOWN, whole_at=NOW - timedelta(days=6, hours=23)), NOW)
     assert wants_whole(replace(KNOWN, whole_at=NOW - timedelta(days=7)), NOW)
     assert KNOWN.hints == NO_HINTS
+
+
+def test_an_interval_of_the_list_stays_whatever_comes_and_however_long() -> None:
+    slow = replace(KNOWN, set_interval=3 * DAY)
+    for news in (0, 5):
+        later = after_success(slow, NOW, news, None, SETTINGS, MIDDLE)
+        assert later.next_poll_at - NOW == timedelta(days=3) * 0.95  # moved, but never beyond
+    quick = replace(KNOWN, set_interval=60)
+    assert after_success(quick, NOW, 1, None, SETTINGS, MIDDLE).interval == SETTINGS.min_interval

@@ -32,9 +32,9 @@ from aggregator.store.feeds import (
     lease_feeds,
     listed_feeds,
     renew_leases,
-    sync_feeds,
 )
 from aggregator.store.hosts import HostBusyError, leave_host, take_turn
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed, FeedId
 from tests.loopback import LoopbackServer, Request
 from tests.program import command, environment, run

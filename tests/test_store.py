@@ -18,10 +18,11 @@ from alembic.script import ScriptDirectory
 from aggregator.config import load_settings
 from aggregator.store import StoreError, open_store
 from aggregator.store.dialect import hold_role, open_engine, tidy
-from aggregator.store.feeds import due_feeds, listed_feeds, next_due, put_off, sync_feeds, write_state
+from aggregator.store.feeds import due_feeds, listed_feeds, next_due, put_off, write_state
 from aggregator.store.schema import HEAD
+from aggregator.store.syncing import plan_list, sync_feeds, write_list
 from aggregator.store.tables import Row
-from aggregator.types import Feed, FeedHealth, ListChange
+from aggregator.types import Feed, FeedHealth, FeedSettings, ListChange, Move
 from tests.program import ROOT, count, is_ours, query
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -266,3 +267,73 @@ def test_a_database_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) ->
         ("http://paper.example/rss",),
         ("import:me@home",),
     ]
+
+
+def test_what_the_list_sets_for_a_feed_is_kept_and_taken_back(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    special = replace(_feed(1), settings=FeedSettings(interval=900, language="de", weight=2.0, keep_days=7))
+    columns = "set_interval, set_lang, weight, keep_days"
+    for feeds, expected in (([special], (900, "de", 2.0, 7)), ([_feed(1)], (None, "", 1.0, None))):
+        with store.write() as db:
+            sync_feeds(db, feeds, SETTINGS, NOW)
+        assert query(tmp_path / "news.db", f"SELECT {columns} FROM feed") == [expected]
+    store.close()
+
+
+def test_a_paused_feed_is_not_due_whatever_a_poll_under_way_writes_and_goes_on_when_enabled(
+    tmp_path: Path,
+) -> None:
+    store = open_store(_url(tmp_path))
+    paused = replace(_feed(1), settings=FeedSettings(enabled=False))
+    with store.write() as db:
+        sync_feeds(db, [_feed(1)], SETTINGS, NOW)
+        (under_way,) = listed_feeds(db)
+        sync_feeds(db, [paused], SETTINGS, NOW)
+        write_state(db, replace(under_way, last_polled_at=NOW))
+        (state,) = listed_feeds(db)
+        assert (state.health, due_feeds(db, NOW + timedelta(days=99))) == (FeedHealth.PAUSED, [])
+        sync_feeds(db, [_feed(1)], SETTINGS, NOW)
+        (state,) = listed_feeds(db)
+        assert (state.health, state.next_poll_at) == (
+            FeedHealth.OK,
+            NOW + timedelta(seconds=SETTINGS.min_interval),
+        )
+    store.close()
+
+
+def test_a_feed_that_has_moved_to_where_a_paused_one_is_listed_is_polled(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    paused = replace(_feed(2), settings=FeedSettings(enabled=False))
+    with store.write() as db:
+        sync_feeds(db, [_feed(1), paused], SETTINGS, NOW)
+        moved = next(state for state in listed_feeds(db) if state.url == _feed(1).url)
+        write_state(db, replace(moved, move=Move(paused.url, 3, NOW, paused.url)))
+        assert [state.url for state in due_feeds(db, NOW)] == [_feed(1).url]
+    store.close()
+
+
+def test_an_interval_that_the_list_shortens_brings_the_next_poll_forward(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.write() as db:
+        sync_feeds(db, [_feed(1)], SETTINGS, NOW)
+        (state,) = listed_feeds(db)
+        write_state(db, replace(state, last_polled_at=NOW, next_poll_at=NOW + timedelta(days=1)))
+        sync_feeds(db, [replace(_feed(1), settings=FeedSettings(interval=900))], SETTINGS, NOW)
+        assert next_due(db, NOW) == NOW + timedelta(seconds=900)
+    store.close()
+
+
+def test_a_list_that_is_written_in_parts_or_twice_is_the_same_list(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    feeds = [_feed(number) for number in range(1200)]
+    with store.read() as db:
+        plan = plan_list(db, feeds, SETTINGS, NOW)
+    parts = list(plan.parts())
+    assert len(parts) == 3
+    for part in (*parts, *parts):
+        with store.write() as db:
+            write_list(db, part)
+    with store.read() as db:
+        assert len(listed_feeds(db)) == 1200
+        assert list(plan_list(db, feeds, SETTINGS, NOW).parts()) == []
+    store.close()

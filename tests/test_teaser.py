@@ -361,6 +361,7 @@ def test_the_earliest_full_text_stands_for_the_event() -> None:
         {"title": "LIVE: shipyard vote, minute by minute"},
         {"url": "https://news1.example/live/shipyard"},
         {"date_guessed": True},
+        {"weight": 0.5},
     ],
 )
 def test_a_clearly_better_entry_stands_although_it_came_later(worse: dict[str, object]) -> None:

@@ -23,6 +23,7 @@ from aggregator.config import load_settings
 from aggregator.meters import Meters
 from aggregator.publish import silence
 from aggregator.store import Store, feeds, listing, open_store
+from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import ENTRY, EVENT
 from aggregator.types import EventFilter, Feed, Place
 from aggregator.web import WebError, WebServer
@@ -222,7 +223,7 @@ def test_pages_of_a_search_have_each_event_once_under_its_newest_fitting_entry(
     url = f"sqlite:///{tmp_path / 'n.db'}" if kind == "sqlite" else request.getfixturevalue("new_database")
     store = open_store(url)
     with store.write() as db:
-        feeds.sync_feeds(db, [Feed("https://news.example/rss", "News", "", "")], load_settings({}), SEEN)
+        sync_feeds(db, [Feed("https://news.example/rss", "News", "", "")], load_settings({}), SEEN)
         (feed,) = feeds.listed_feeds(db)
         # Seven events of one to seven entries, spread over all of them; every fourth entry has not the word.
         order = sorted(

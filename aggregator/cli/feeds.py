@@ -9,11 +9,11 @@ from aggregator.cli.passes import cluster_once, poll_once
 from aggregator.cli.screen import age, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.lists import feeds_to_ask, read_list
+from aggregator.pipeline.lists import feeds_to_ask, put_in_force, read_list
 from aggregator.publish import feed_advice, feed_json
 from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_polling
-from aggregator.store.feeds import end_leases, feed_statuses, sync_feeds
+from aggregator.store.feeds import end_leases, feed_statuses
 from aggregator.types import FeedStatus
 
 TO_DO = 1
@@ -73,7 +73,7 @@ def _poll(store: Store, settings: Settings) -> None:
             return
         with store.write() as db:
             end_leases(db)
-            sync_feeds(db, read_list(settings).feeds, settings, utc_now())
+        put_in_force(store, read_list(settings), settings)
         poll_once(store, settings, feeds_to_ask(store, utc_now(), settings, every=True))
         cluster_once(store, settings)
 

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from aggregator.cli.screen import GROUPED_ELSEWHERE, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.lists import feeds_to_ask, read_list
+from aggregator.pipeline.lists import feeds_to_ask, put_in_force, read_list
 from aggregator.pipeline.memory import share_one_arena
 from aggregator.pipeline.reports import ClusterReport, PollReport, Result
 from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_polling
 from aggregator.store.events import awaits_grouping
-from aggregator.store.feeds import end_leases, sync_feeds
+from aggregator.store.feeds import end_leases
 from aggregator.types import FeedState
 
 FAULTS_SHOWN = 50
@@ -50,11 +50,10 @@ def poll(settings: Settings, arguments: argparse.Namespace) -> int:
                 sys.stderr.write("aggregator: another process polls for this database: it will do the work\n")
                 return 1
             started = time.monotonic()
-            now = utc_now()
             with store.write() as db:
                 end_leases(db)
-                sync_feeds(db, feeds.feeds, settings, now)
-            states = feeds_to_ask(store, now, settings, every=arguments.all)
+            put_in_force(store, feeds, settings)
+            states = feeds_to_ask(store, utc_now(), settings, every=arguments.all)
             reports, grouped = _pass(store, settings, states)
         seconds = time.monotonic() - started
     finally:

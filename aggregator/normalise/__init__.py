@@ -26,9 +26,12 @@ LONGEST_IDENTITY = 500
 longest have 158."""
 
 
-def normalise(feed: ParsedFeed, url: str, now: datetime) -> NormalisedFeed:
-    """The feed with clean entries, in document order, each identity once. `url`: where the feed came from."""
-    cleaned = [clean_entry(item, feed, url, now) for item in feed.entries[:MOST_ENTRIES]]
+def normalise(feed: ParsedFeed, url: str, now: datetime, lang: str = "") -> NormalisedFeed:
+    """The feed with clean entries, in document order, each identity once.
+
+    `url`: where the feed came from. `lang`: the language of its entries if it is known, else it is detected.
+    """
+    cleaned = [clean_entry(item, feed, url, now, lang) for item in feed.entries[:MOST_ENTRIES]]
     entries = _keep_telling_fragments([entry for entry in cleaned if entry is not None])
     site_url = absolute_url(feed.site_url, url)
     home = canonical_url(site_url)

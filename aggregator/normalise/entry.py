@@ -28,8 +28,13 @@ NAME_LENGTH = 200
 LONGEST_GUID = 2000
 
 
-def clean_entry(item: ParsedEntry, feed: ParsedFeed, feed_url: str, now: datetime) -> Entry | None:
-    """The item as a clean entry, None if it has neither title nor text nor link. Identity: the guid, if any."""
+def clean_entry(
+    item: ParsedEntry, feed: ParsedFeed, feed_url: str, now: datetime, lang: str = ""
+) -> Entry | None:
+    """The item as a clean entry, None if it has neither title nor text nor link. Identity: the guid, if any.
+
+    `lang`: its language if the operator knows it.
+    """
     base = item.base or feed_url
     url = absolute_url(item.link, base)
     content = _Text.read(item.content, base, is_html=item.content_is_html)
@@ -52,7 +57,7 @@ def clean_entry(item: ParsedEntry, feed: ParsedFeed, feed_url: str, now: datetim
         summary=excerpt(" ".join(summary.lines) or text),
         text=text,
         html=content.html,
-        lang=detect_language(f"{title}. {text}", item.lang or feed.lang),
+        lang=lang or detect_language(f"{title}. {text}", item.lang or feed.lang),
         author=cut_length(fold_space(clean_text(item.author)), NAME_LENGTH),
         source=cut_length(_outlet(item, feed, feed_url, url), NAME_LENGTH),
         published_at=published,

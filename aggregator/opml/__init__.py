@@ -12,13 +12,17 @@ import re
 from html import escape
 from urllib.parse import urlsplit
 
+from aggregator.opml.settings import NAMESPACE, PREFIX, prefixes_of, read_settings, written
 from aggregator.opml.tags import OpmlError, Tag, Tags, decode, place_of
-from aggregator.types import Feed, FeedList
+from aggregator.types import AS_ALL, Feed, FeedList, FeedSettings
 
 __all__ = ["OpmlError", "read_opml", "write_opml"]
 
 URL_BREAKS = re.compile(r"[\t\r\n]+")
 FEED_SCHEME = re.compile(r"^feed:(?://)?(https?://)", re.IGNORECASE)
+PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+/[!\"$-~]*")
+"""Addresses that need no second look: nearly all. Looking at 100,000 costs a second otherwise."""
+
 UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
 SHOWN_TITLE = 80
 """Characters of a title in a warning: enough to tell the outline, and the warning stays one line."""
@@ -37,13 +41,14 @@ OTHER_LIST = "it is another list of feeds; import that list itself"
 FOAF_NAMESPACE = "http://xmlns.com/foaf/0.1/"
 
 
-def read_opml(content: bytes) -> FeedList:
+def read_opml(content: bytes, least_interval: int = 0) -> FeedList:
     """The feeds that an OPML file lists, in its order, each URL once; a warning for each outline left out.
 
     A URL has its scheme and host in lower case, and feed: schemes replaced; two are the same if they then are,
     but for the path "/", the fragment and the scheme's own port. The category is the titles of the outlines around
-    the feed, else the first of its `category` attribute. Neither warnings nor errors show a URL: it may hold
-    credentials.
+    the feed, else the first of its `category` attribute. Attributes of our own namespace set things for a feed, or
+    for all within an outline; intervals are at least `least_interval` seconds. Neither warnings nor errors show a
+    URL: it may hold credentials.
 
     Raises OpmlError for anything that is no list of feeds, and for a list that stops before its end: half a
     list must never take the place of a whole one.
@@ -54,8 +59,8 @@ def read_opml(content: bytes) -> FeedList:
     while root is not None and root.closing:
         root = tags.next()
     name = root.name.rpartition(":")[2] if root else ""
-    if name == "opml":
-        return _Outlines(tags).read()
+    if root and name == "opml":
+        return _Outlines(tags, root, least_interval).read()
     if name == "rdf" and FOAF_NAMESPACE in text:
         return _read_foaf(text)
     if name in ("rss", "rdf", "feed"):
@@ -73,9 +78,11 @@ def write_opml(feeds: FeedList) -> bytes:
     The feeds of a category stand together, in the order in which each category first appears. `read_opml` gives
     the same feeds back if their titles are free of control characters and folded, as `read_opml` leaves them.
     """
+    is_needed = any(feed.settings != AS_ALL for feed in feeds.feeds)
+    declared = f' xmlns:{PREFIX}="{NAMESPACE}"' if is_needed else ""
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
-        '<opml version="2.0">',
+        f'<opml version="2.0"{declared}>',
         "  <head>",
         f"    <title>{escape(_fold(feeds.title))}</title>",
         "  </head>",
@@ -88,11 +95,18 @@ def write_opml(feeds: FeedList) -> bytes:
             shared += 1
         lines += ["  " * (depth + 2) + "</outline>" for depth in range(len(open_path) - 1, shared - 1, -1)]
         lines += [
-            "  " * (depth + 2) + f"<outline {_attributes(text=path[depth], title=path[depth])}>"
+            "  " * (depth + 2) + f"<outline {_attributes(('text', path[depth]), ('title', path[depth]))}>"
             for depth in range(shared, len(path))
         ]
         title = _fold(feed.title)
-        named = _attributes(text=title, title=title, type="rss", xmlUrl=feed.url, htmlUrl=feed.site_url)
+        named = _attributes(
+            ("text", title),
+            ("title", title),
+            ("type", "rss"),
+            ("xmlUrl", feed.url),
+            ("htmlUrl", feed.site_url),
+            *written(feed.settings),
+        )
         lines.append("  " * (len(path) + 2) + f"<outline {named}/>")
         open_path = path
     lines += ["  " * (depth + 2) + "</outline>" for depth in range(len(open_path) - 1, -1, -1)]
@@ -105,10 +119,14 @@ def write_opml(feeds: FeedList) -> bytes:
 class _Outlines:
     """Goes once through the tags of an OPML document and gathers its feeds."""
 
-    def __init__(self, tags: Tags) -> None:
+    def __init__(self, tags: Tags, root: Tag, least_interval: int) -> None:
         self.tags = tags
         self.gathered = _Gathered(tags.text)
-        self.around: list[str] = []  # the category within each outline that is open
+        # The category and the settings within each outline that is open.
+        self.around: list[tuple[str, FeedSettings]] = []
+        self.least_interval = least_interval
+        self.prefixes = prefixes_of(tags.read_attributes(root)[0])
+        tags.position = root.end  # a sloppy tag may seem to reach as far as the first outline
         self.title: str | None = None
 
     def read(self) -> FeedList:
@@ -136,6 +154,7 @@ class _Outlines:
     def _outline(self, tag: Tag) -> None:
         attributes, is_closed = self.tags.read_attributes(tag)
         title = _fold(attributes.get("text", "")) or _fold(attributes.get("title", ""))
+        settings = self._settings(tag, attributes, title)
         kind = attributes.get("type", "").strip().lower()
         address, other = attributes.get("xmlurl", "").strip(), attributes.get("url", "").strip()
         is_list = kind == "source" or (kind in LIST_TYPES and not address)
@@ -147,12 +166,22 @@ class _Outlines:
             self.gathered.leave_out(tag.start, title, OTHER_LIST)
         elif address or (is_leaf and names_feed):
             category = self._category() or _first_category(attributes.get("category", ""))
-            self.gathered.add(tag.start, Feed(address, title, category, _fold(attributes.get("htmlurl", ""))))
+            site = _fold(attributes.get("htmlurl", ""))
+            self.gathered.add(tag.start, Feed(address, title, category, site, settings))
         if not is_closed:
-            self.around.append(self._category() if address else self._category_within(title))
+            self.around.append((self._category() if address else self._category_within(title), settings))
+
+    def _settings(self, tag: Tag, attributes: dict[str, str], title: str) -> FeedSettings:
+        around = self.around[-1][1] if self.around else AS_ALL
+        if not any(":" in name for name in attributes):
+            return around
+        settings, wrong = read_settings(attributes, self.prefixes, around, self.least_interval)
+        for reason in wrong:
+            self.gathered.warn(tag.start, title, reason)
+        return settings
 
     def _category(self) -> str:
-        return self.around[-1] if self.around else ""
+        return self.around[-1][0] if self.around else ""
 
     def _category_within(self, title: str) -> str:
         path = "/".join(filter(None, (self._category(), _path(title))))
@@ -188,10 +217,13 @@ class _Gathered:
             self.leave_out(position, feed.title, f"line {first} lists the same address")
         else:
             self.first_lines[key] = self._line_of(position)
-            self.feeds.append(Feed(url, feed.title, feed.category, feed.site_url))
+            self.feeds.append(Feed(url, feed.title, feed.category, feed.site_url, feed.settings))
 
     def leave_out(self, position: int, title: str, reason: str) -> None:
         self.warnings.append(f"Line {self._line_of(position)}: {_shown(title)} is left out: {reason}.")
+
+    def warn(self, position: int, title: str, reason: str) -> None:
+        self.warnings.append(f"Line {self._line_of(position)}: {_shown(title)}: {reason}.")
 
     def _line_of(self, position: int) -> int:
         if position < self.counted:
@@ -203,6 +235,8 @@ class _Gathered:
 
 def _usable_url(raw: str) -> str:
     """The http(s) URL meant, its scheme and host in lower case; "" if there is none."""
+    if PLAIN_URL.fullmatch(raw):
+        return raw
     url = FEED_SCHEME.sub(r"\1", URL_BREAKS.sub("", raw).strip())
     url = re.sub(r"^feed://", "http://", url, flags=re.IGNORECASE)
     try:
@@ -221,6 +255,8 @@ def _usable_url(raw: str) -> str:
 
 def _sameness(url: str) -> str:
     """What two URLs have in common that ask for the same: the fragment and a scheme's own port don't count."""
+    if PLAIN_URL.fullmatch(url):
+        return url if "?" in url else f"{url}?"
     parts = urlsplit(url)
     port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
     netloc = parts.netloc.removesuffix(port) if port else parts.netloc
@@ -285,5 +321,5 @@ def _by_category(feeds: tuple[Feed, ...]) -> list[tuple[list[str], Feed]]:
     return [(path, feed) for _, path, feed in sorted(keyed, key=lambda item: item[0])]
 
 
-def _attributes(**values: str) -> str:
-    return " ".join(f'{name}="{escape(value)}"' for name, value in values.items() if value or name == "text")
+def _attributes(*values: tuple[str, str]) -> str:
+    return " ".join(f'{name}="{escape(value)}"' for name, value in values if value or name == "text")

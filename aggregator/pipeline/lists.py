@@ -14,8 +14,9 @@ from aggregator.opml import OpmlError, read_opml
 from aggregator.pipeline.clock import utc_now
 from aggregator.schedule import due_at_all
 from aggregator.store import Store
-from aggregator.store.feeds import due_feeds, free_feeds, listed_feeds, sync_feeds
-from aggregator.types import FeedList, FeedState
+from aggregator.store.feeds import due_feeds, free_feeds, listed_feeds
+from aggregator.store.syncing import plan_list, write_list
+from aggregator.types import FeedList, FeedState, ListChange
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +93,8 @@ class OpmlWatch:
         digest = hashlib.blake2b(content).digest()
         if digest == self._digest:
             return
-        feeds = _feeds(content, self._settings.opml)
-        with self._store.write() as db:
-            done = sync_feeds(db, feeds.feeds, self._settings, utc_now())
+        feeds = _feeds(content, self._settings)
+        done = put_in_force(self._store, feeds, self._settings)
         self._digest = digest
         log.info(
             "%s: %d feeds, %d of them new, %d back; %d have left the list",
@@ -111,9 +111,23 @@ class OpmlWatch:
             log.warning("%s: %d more such warnings: `feeds check` shows all", self._settings.opml, more)
 
 
+def put_in_force(store: Store, feeds: FeedList, settings: Settings) -> ListChange:
+    """What has changed: the list in force becomes `feeds`.
+
+    What changes is found without keeping anybody from writing, and written in transactions of some milliseconds. A
+    crash between them leaves a part of it; whoever puts the list in force next does the rest.
+    """
+    with store.read() as db:
+        plan = plan_list(db, feeds.feeds, settings, utc_now())
+    for part in plan.parts():
+        with store.write() as db:
+            write_list(db, part)
+    return plan.change
+
+
 def read_list(settings: Settings) -> FeedList:
     """The feeds of the OPML file. Raises OpmlError if it is missing or can't be a list of feeds."""
-    return _feeds(_read(settings.opml), settings.opml)
+    return _feeds(_read(settings.opml), settings)
 
 
 def _mark(file: Path) -> _Mark:
@@ -133,10 +147,11 @@ def _read(file: Path) -> bytes:
         ) from None
 
 
-def _feeds(content: bytes, file: Path) -> FeedList:
+def _feeds(content: bytes, settings: Settings) -> FeedList:
     """The feeds that the content lists. That none of its outlines can be used is no way to empty the list."""
+    file = settings.opml
     try:
-        feeds = read_opml(content)
+        feeds = read_opml(content, settings.min_interval)
     except OpmlError as error:
         raise OpmlError(f"{file}: {error}") from None
     if feeds.warnings and not feeds.feeds:

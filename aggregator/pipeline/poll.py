@@ -133,7 +133,7 @@ class Poller:
             return self._answered(kept, result, now, None)
         with self.store.read() as db:
             seen = NOTHING_SEEN if result.is_delta else seen_of(db, state.id, READING)
-        parsed = self.parsers.read(result, now, seen)
+        parsed = self.parsers.read(replace(result, set_lang=state.set_lang), now, seen)
         if isinstance(parsed, Failed):
             return self._failed(state, parsed, now)
         kept = replace(kept, lang=parsed.lang, title=state.title or parsed.title, hints=parsed.hints)

@@ -374,7 +374,9 @@ MEMBER = (
 
 
 def _member_query() -> Select[Any]:
-    return select(*MEMBER, FEED.c.public_url.label("feed_url")).join(FEED, FEED.c.id == ENTRY.c.feed_id)
+    return select(*MEMBER, FEED.c.public_url.label("feed_url"), FEED.c.weight).join(
+        FEED, FEED.c.id == ENTRY.c.feed_id
+    )
 
 
 def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[Member]]:
@@ -413,6 +415,7 @@ def _member(row: ResultRow[Any]) -> Member:
         first_seen_at=row.first_seen_at,
         date_guessed=row.date_guessed,
         truncated=row.truncated,
+        weight=row.weight,
     )
 
 

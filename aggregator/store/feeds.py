@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,8 @@ from sqlalchemy.engine import Connection
 
 from aggregator.config import Settings
 from aggregator.credentials import redacted, redacted_text
-from aggregator.store.dialect import among, chunks, insert_new, lock_list
+from aggregator.schedule import NEVER
+from aggregator.store.dialect import among, chunks, insert_new
 from aggregator.store.tables import ACTIVITY, DOCUMENT, ENTRY, FEED
 from aggregator.types import (
     NOTHING_SEEN,
@@ -35,7 +36,6 @@ from aggregator.types import (
     FeedId,
     FeedState,
     FeedStatus,
-    ListChange,
     Move,
     PollHints,
     Seen,
@@ -101,86 +101,17 @@ WRITE_STATE = (
     .values(
         {name: bindparam(f"new_{name}") for name in LEARNT}
         | {"title": case((FEED.c.title == "", bindparam("new_title")), else_=FEED.c.title)}
+        | {
+            name: case((FEED.c.health == FeedHealth.PAUSED, FEED.c[name]), else_=bindparam(f"new_{name}"))
+            for name in ("health", "next_poll_at")
+        }
         | {"lease_until": None}
     )
 )
 """The two statements of every poll, made once: making and looking at them anew took half of an unchanged poll."""
 
 
-def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: datetime) -> ListChange:
-    """What has changed: the list in force becomes `feeds`.
-
-    A feed that has left the list stays with its entries and its history, but is no longer polled; one that comes
-    back goes on where it was, and if it was gone (410) it gets a new chance: the operator knows better. One that is
-    now listed at the address to which it had moved is the same feed.
-    """
-    lock_list(db)
-    known = {row.url: row for row in db.execute(select(FEED).where(~FEED.c.url.startswith(IMPORTED)))}
-    listed = {feed.url for feed in feeds}
-    _follow_moves(db, known, listed)
-    new = [feed for feed in feeds if feed.url not in known]
-    if new:
-        db.execute(insert(FEED), [_new_feed(feed, settings.interval, now) for feed in new])
-    listings = _listings(feeds, known)
-    _write_all(db, listings)
-    _write_all(db, _new_chances(known, listed, timedelta(seconds=settings.min_interval), now))
-    left = [row.id for row in known.values() if row.listed and row.url not in listed]
-    _write_all(db, [{"number": number, "listed": False} for number in left])
-    back = sum(not row.listed for url in listed if (row := known.get(url)) is not None)
-    return ListChange(len(new), back, len(left), len(listings) - back)
-
-
-def _follow_moves(db: Connection, known: dict[str, ResultRow[Any]], listed: Collection[str]) -> None:
-    """Gives feeds whose URL the operator replaced by the one they moved to that URL, in `known` too."""
-    left = {
-        to: row
-        for row in known.values()
-        if row.url not in listed and (to := row.address or row.moved_to) in listed and to not in known
-    }
-    for url, row in left.items():
-        values: dict[str, Any] = {
-            "url": url,
-            "public_url": redacted(url),
-            "address": "",
-            "moved_to": "",
-            "moved_sightings": 0,
-        }
-        db.execute(update(FEED).where(FEED.c.id == row.id).values(values))
-        del known[row.url]
-        known[url] = db.execute(select(FEED).where(FEED.c.id == row.id)).one()
-
-
-def _listings(feeds: Sequence[Feed], known: dict[str, ResultRow[Any]]) -> list[dict[str, Any]]:
-    """What the list now says otherwise of feeds that are known."""
-    found = []
-    for feed in feeds:
-        row = known.get(feed.url)
-        if row is None:
-            continue
-        title = redacted_text(feed.title) or row.title
-        if not row.listed or (row.title, row.category) != (title, feed.category):
-            found.append({"number": row.id, "title": title, "category": feed.category, "listed": True})
-    return found
-
-
-def _new_chances(
-    known: dict[str, ResultRow[Any]], listed: Collection[str], least: timedelta, now: datetime
-) -> list[dict[str, Any]]:
-    """Feeds that were gone and are listed again: due at once, but no sooner than they may be asked."""
-    return [
-        {
-            "number": row.id,
-            "health": FeedHealth.OK,
-            "failures": 0,
-            "problem": "",
-            "next_poll_at": max(now, row.last_polled_at + least if row.last_polled_at else now),
-        }
-        for url in listed
-        if (row := known.get(url)) is not None and not row.listed and row.health == FeedHealth.GONE
-    ]
-
-
-def _write_all(db: Connection, rows: list[dict[str, Any]]) -> None:
+def write_all(db: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Writes to each feed its values; all have the same columns beside `number`, the feed's id."""
     if rows:
         values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in rows[0] if name != "number"}
@@ -188,7 +119,9 @@ def _write_all(db: Connection, rows: list[dict[str, Any]]) -> None:
         db.execute(update(FEED).where(FEED.c.id == bindparam("number")).values(values), bound)
 
 
-def _new_feed(feed: Feed, interval: int, now: datetime | None) -> dict[str, Any]:
+def feed_values(feed: Feed, interval: int, now: datetime | None) -> dict[str, Any]:
+    """The row of a new feed, due at `now`; with None it is not listed."""
+    wanted = feed.settings
     return {
         "url": feed.url,
         "public_url": feed.url if feed.url.startswith(IMPORTED) else redacted(feed.url),
@@ -196,20 +129,31 @@ def _new_feed(feed: Feed, interval: int, now: datetime | None) -> dict[str, Any]
         "category": feed.category,
         "site_url": redacted(feed.site_url),
         "listed": now is not None,
-        "health": FeedHealth.OK,
+        "health": FeedHealth.OK if wanted.enabled else FeedHealth.PAUSED,
         "interval": interval,
         "failures": 0,
-        "next_poll_at": now,
+        "next_poll_at": now if wanted.enabled else NEVER,
+        "set_interval": wanted.interval,
+        "set_lang": wanted.language,
+        "weight": wanted.weight,
+        "keep_days": wanted.keep_days,
     }
 
 
 def _is_twin() -> ColumnElement[bool]:
     """The feed has moved to where another listed feed is asked for already: one of them is enough."""
     other = FEED.alias()
+    is_polled = other.c.health != FeedHealth.PAUSED
     # Two questions, each of which has an index; as one with "or" they would read all listed feeds.
-    is_listed_there = exists().where(other.c.url == FEED.c.address, other.c.listed, other.c.id != FEED.c.id)
+    is_listed_there = exists().where(
+        other.c.url == FEED.c.address, other.c.listed, other.c.id != FEED.c.id, is_polled
+    )
     moved_there_before = exists().where(
-        other.c.address == FEED.c.address, other.c.address != "", other.c.listed, other.c.id < FEED.c.id
+        other.c.address == FEED.c.address,
+        other.c.address != "",
+        other.c.listed,
+        other.c.id < FEED.c.id,
+        is_polled,
     )
     return (FEED.c.address != "") & (is_listed_there | moved_there_before)
 
@@ -220,7 +164,8 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
 
 
 def _ripe(now: datetime) -> Select[Any]:
-    ripe = FEED.c.listed & (FEED.c.next_poll_at <= now) & _is_free(now) & ~_is_twin()
+    is_wanted = FEED.c.listed & (FEED.c.health != FeedHealth.PAUSED)
+    ripe = is_wanted & (FEED.c.next_poll_at <= now) & _is_free(now) & ~_is_twin()
     return select(FEED).where(ripe).order_by(FEED.c.next_poll_at, FEED.c.id)
 
 
@@ -329,13 +274,13 @@ def claim_feed(db: Connection, state: FeedState, worker: str, now: datetime, set
 
 def put_off(db: Connection, feeds: Iterable[tuple[FeedId, datetime]]) -> None:
     """Gives feeds a later time for their next poll, and back to whoever is there then."""
-    _write_all(db, [{"number": number, "next_poll_at": at, "lease_until": None} for number, at in feeds])
+    write_all(db, [{"number": number, "next_poll_at": at, "lease_until": None} for number, at in feeds])
 
 
 def import_feeds(db: Connection, sources: Sequence[str]) -> dict[str, FeedId]:
     """The feeds that imported entries of these sources belong to, made where they are missing."""
     urls = {IMPORTED + source: source for source in sources}
-    rows = [_new_feed(Feed(url, source, "", ""), 0, None) for url, source in urls.items()]
+    rows = [feed_values(Feed(url, source, "", ""), 0, None) for url, source in urls.items()]
     if rows:
         db.execute(insert_new(db, FEED), rows)
     found = db.execute(select(FEED.c.url, FEED.c.id).where(FEED.c.url.in_(urls)))
@@ -434,5 +379,7 @@ def _state(row: ResultRow[Any]) -> FeedState:
         whole_at=row.whole_at,
         hints=PollHints(row.ttl, _numbers(row.skip_hours), _numbers(row.skip_days)),
         move=Move(row.moved_to, row.moved_sightings, row.moved_seen_at, row.address),
+        set_interval=row.set_interval,
+        set_lang=row.set_lang,
         fence=row.fence,
     )

@@ -104,10 +104,8 @@ def retention(db: Connection, now: datetime, keep_days: int, least_days: int) ->
     def before(days: int) -> datetime | None:
         return today - timedelta(days=max(days, least_days)) if days else None
 
-    own: dict[FeedId, datetime | None] = {}
-    if "keep_days" in FEED.c:
-        ruled = select(FEED.c.id, FEED.c.keep_days).where(FEED.c.keep_days.is_not(None))
-        own = {FeedId(row.id): before(row.keep_days) for row in db.execute(ruled)}
+    ruled = select(FEED.c.id, FEED.c.keep_days).where(FEED.c.keep_days.is_not(None))
+    own = {FeedId(row.id): before(row.keep_days) for row in db.execute(ruled)}
     return Retention(before(keep_days), own)
 
 

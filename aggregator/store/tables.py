@@ -8,6 +8,7 @@ from typing import ClassVar
 from sqlalchemy import (
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -68,6 +69,8 @@ class FeedRow(Row, table=True):
     "import:" stands for imported entries and is never polled; `listed` is false for it, and for a feed that has
     left the OPML file: its entries stay. `leased_by` is the process that polls it, until `lease_until` unless it
     renews that; `fence` is one higher each time the feed is given to somebody.
+    `set_interval`, `set_lang`, `weight` and `keep_days` are what the list
+    sets for it (types.FeedSettings); one that it sets as not enabled has the health "paused".
     """
 
     __tablename__ = "feed"
@@ -107,6 +110,10 @@ class FeedRow(Row, table=True):
     leased_by: str = Field(sa_column=_text())
     lease_until: datetime | None = Field(sa_column=_time(nullable=True))
     fence: int = Field(sa_column=Column(BIG_ID, nullable=False, server_default="0"))
+    set_interval: int | None
+    set_lang: str = Field(sa_column=_text())
+    weight: float = Field(sa_column=Column(Float, nullable=False, server_default="1"))
+    keep_days: int | None
 
 
 class HostTurnRow(Row, table=True):

@@ -60,7 +60,7 @@ def read_feed(fetched: Fetched, now: datetime, seen: Seen | None) -> NormalisedF
     parsed = parse_feed(fetched, seen or NOTHING_SEEN)
     if isinstance(parsed, Failed):
         return parsed
-    feed = normalise(parsed, fetched.url, now)
+    feed = normalise(parsed, fetched.url, now, fetched.set_lang)
     known = {item.content for item in seen.items} if seen else set()
     is_rest = any(item.content in known for item in parsed.skipped)
     if is_rest and not feed.seen.items:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from pathlib import Path
 
 from aggregator.pipeline.reports import Result
-from aggregator.store.feeds import sync_feeds
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed
 from tests.cases import case
 from tests.loopback import LoopbackServer

@@ -1,0 +1,218 @@
+"""The list of feeds in the database: what a new list changes is found in one read and written in small parts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row as ResultRow
+from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy.engine import Connection
+
+from aggregator.config import Settings
+from aggregator.credentials import redacted, redacted_text
+from aggregator.schedule import NEVER
+from aggregator.store.dialect import insert_new, lock_list
+from aggregator.store.feeds import IMPORTED, feed_values, write_all
+from aggregator.store.tables import FEED
+from aggregator.types import Feed, FeedHealth, ListChange
+
+PART = 500
+"""Feeds written in one transaction, some 10 ms: a poll that has something to keep waits no longer for the list."""
+
+KNOWN = (
+    FEED.c.id,
+    FEED.c.url,
+    FEED.c.title,
+    FEED.c.category,
+    FEED.c.listed,
+    FEED.c.health,
+    FEED.c.address,
+    FEED.c.moved_to,
+    FEED.c.next_poll_at,
+    FEED.c.last_polled_at,
+    FEED.c.retry_at,
+    FEED.c.set_interval,
+    FEED.c.set_lang,
+    FEED.c.weight,
+    FEED.c.keep_days,
+)
+
+_TAKEN = FEED.alias()
+MOVE = (
+    update(FEED)
+    .where(FEED.c.id == bindparam("number"), ~exists().where(_TAKEN.c.url == bindparam("new_url")))
+    .values(
+        url=bindparam("new_url"),
+        public_url=bindparam("new_public_url"),
+        address="",
+        moved_to="",
+        moved_sightings=0,
+    )
+)
+SOONER = (
+    update(FEED)
+    .where(
+        FEED.c.id == bindparam("number"),
+        FEED.c.last_polled_at.is_not_distinct_from(bindparam("polled_at")),
+    )
+    .values(next_poll_at=bindparam("at"))
+)
+
+Rows = Sequence[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListPlan:
+    """What a new list changes: feeds that move, are new, are said otherwise or sooner, rest, go on, or leave."""
+
+    change: ListChange
+    moves: Rows
+    new: Rows
+    updates: Sequence[Rows]
+    sooner: Rows
+
+    def parts(self) -> Iterator[ListPlan]:
+        """The same in parts that are each written at once; their order counts."""
+        for part in _parts(self.moves):
+            yield ListPlan(self.change, part, (), (), ())
+        for part in _parts(self.new):
+            yield ListPlan(self.change, (), part, (), ())
+        for rows in self.updates:
+            for part in _parts(rows):
+                yield ListPlan(self.change, (), (), (part,), ())
+        for part in _parts(self.sooner):
+            yield ListPlan(self.change, (), (), (), part)
+
+
+def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: datetime) -> ListChange:
+    """What has changed: the list in force becomes `feeds`, at once. See `plan_list`."""
+    lock_list(db)
+    plan = plan_list(db, feeds, settings, now)
+    write_list(db, plan)
+    return plan.change
+
+
+def plan_list(db: Connection, feeds: Sequence[Feed], settings: Settings, now: datetime) -> ListPlan:
+    """What has to be written so that the list in force becomes `feeds`.
+
+    A feed that has left the list stays with its entries and its history, but is no longer polled; one that comes
+    back goes on where it was, and if it was gone (410) it gets a new chance: the operator knows better. One that is
+    now listed at the address to which it had moved is the same feed. One that is not enabled is paused.
+    """
+    rows: Iterable[ResultRow[Any]] = db.execute(select(*KNOWN).where(~FEED.c.url.startswith(IMPORTED)))
+    known = {row.url: row for row in rows}
+    listed = {feed.url for feed in feeds}
+    moves = _follow_moves(known, listed)
+    new = [feed_values(feed, settings.interval, now) for feed in feeds if feed.url not in known]
+    pairs = [(feed, row) for feed in feeds if (row := known.get(feed.url)) is not None]
+    listings = _listings(pairs)
+    left = [
+        {"number": row.id, "listed": False} for url, row in known.items() if row.listed and url not in listed
+    ]
+    back = sum(not row.listed for _, row in pairs)
+    change = ListChange(len(new), back, len(left), len(listings) - back)
+    pauses = [
+        {"number": row.id, "health": FeedHealth.PAUSED, "next_poll_at": NEVER}
+        for feed, row in pairs
+        if not feed.settings.enabled and row.health != FeedHealth.PAUSED
+    ]
+    chances = _new_chances(pairs, timedelta(seconds=settings.min_interval), now)
+    return ListPlan(change, moves, new, (listings, chances, pauses, left), _sooner(pairs, now))
+
+
+def write_list(db: Connection, plan: ListPlan) -> None:
+    """Writes the plan, or a part of it. Written again it changes nothing."""
+    lock_list(db)
+    if plan.moves:
+        db.execute(MOVE, plan.moves)
+    if plan.new:
+        db.execute(insert_new(db, FEED), plan.new)
+    for rows in plan.updates:
+        write_all(db, rows)
+    if plan.sooner:
+        db.execute(SOONER, plan.sooner)
+
+
+def _follow_moves(known: dict[str, ResultRow[Any]], listed: Collection[str]) -> list[dict[str, Any]]:
+    """Gives feeds whose URL the operator replaced by the one they moved to that URL, in `known` too."""
+    left = {
+        to: row
+        for row in known.values()
+        if row.url not in listed and (to := row.address or row.moved_to) in listed and to not in known
+    }
+    for url, row in left.items():
+        del known[row.url]
+        known[url] = row
+    return [{"number": row.id, "new_url": url, "new_public_url": redacted(url)} for url, row in left.items()]
+
+
+def _listings(pairs: Sequence[tuple[Feed, ResultRow[Any]]]) -> list[dict[str, Any]]:
+    """What the list now says otherwise of feeds that are known."""
+    found = []
+    for feed, row in pairs:
+        same = feed.title in ("", row.title)
+        title = row.title if same else redacted_text(feed.title) or row.title
+        wanted = feed.settings
+        said = (title, feed.category, wanted.interval, wanted.language, wanted.weight, wanted.keep_days)
+        if not row.listed or said != (
+            row.title,
+            row.category,
+            row.set_interval,
+            row.set_lang,
+            row.weight,
+            row.keep_days,
+        ):
+            found.append(
+                {
+                    "number": row.id,
+                    "title": title,
+                    "category": feed.category,
+                    "set_interval": wanted.interval,
+                    "set_lang": wanted.language,
+                    "weight": wanted.weight,
+                    "keep_days": wanted.keep_days,
+                    "listed": True,
+                }
+            )
+    return found
+
+
+def _new_chances(
+    pairs: Sequence[tuple[Feed, ResultRow[Any]]], least: timedelta, now: datetime
+) -> list[dict[str, Any]]:
+    """Feeds that were gone or paused and are wanted again: due at once, but no sooner than they may be asked."""
+    return [
+        {
+            "number": row.id,
+            "health": FeedHealth.OK,
+            "failures": 0,
+            "problem": "",
+            "next_poll_at": max(
+                now, row.last_polled_at + least if row.last_polled_at else now, row.retry_at or now
+            ),
+        }
+        for feed, row in pairs
+        if feed.settings.enabled
+        and (row.health == FeedHealth.PAUSED or (row.health == FeedHealth.GONE and not row.listed))
+    ]
+
+
+def _sooner(pairs: Sequence[tuple[Feed, ResultRow[Any]]], now: datetime) -> list[dict[str, Any]]:
+    """Feeds whose new interval brings their next poll forward, unless they are polled meanwhile."""
+    found = []
+    for feed, row in pairs:
+        interval = feed.settings.interval
+        if interval is None or interval == row.set_interval or row.health != FeedHealth.OK:
+            continue
+        if row.last_polled_at is not None and feed.settings.enabled:
+            at = max(now, row.last_polled_at + timedelta(seconds=interval))
+            if at < row.next_poll_at:
+                found.append({"number": row.id, "polled_at": row.last_polled_at, "at": at})
+    return found
+
+
+def _parts(rows: Rows) -> Iterator[Rows]:
+    return (rows[start : start + PART] for start in range(0, len(rows), PART))
