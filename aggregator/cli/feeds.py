@@ -1,20 +1,25 @@
-"""The commands about feeds: feeds list, and feeds check."""
+"""The commands about feeds: feeds list, check, add, remove and export."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from aggregator.cli.passes import cluster_once, poll_once
 from aggregator.cli.screen import age, print_json, print_table
 from aggregator.config import Settings
+from aggregator.opml import OpmlError, path_of, same_address, usable_url, write_opml
+from aggregator.opml.edit import add_feed, remove_feed
 from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.editing import change_list
 from aggregator.pipeline.lists import feeds_to_ask, put_in_force, read_list
 from aggregator.publish import feed_advice, feed_json
 from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_polling
 from aggregator.store.feeds import end_leases, feed_statuses
-from aggregator.types import FeedStatus
+from aggregator.types import Feed, FeedStatus
 
 TO_DO = 1
 """Exit status of a check that found something to do."""
@@ -86,3 +91,38 @@ def _print_advice(
     if found:
         print_table(("feed", "address", "to do"), [(feed.title, feed.url, advice) for feed, advice in found])
     sys.stdout.write(f"{count} feeds, {len(found)} with something to do.\n")
+
+
+def add_to_list(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Adds a feed to the OPML file by its address; one that is listed already is said and stays as it is."""
+    url = usable_url(arguments.url.strip())
+    if not url:
+        raise OpmlError("this is no http or https address: give that of the feed.")
+    for feed in read_list(settings).feeds:
+        if same_address(feed.url) == same_address(url):
+            sys.stdout.write(f"{settings.opml} lists it already: {feed.title or 'a feed without a title'}\n")
+            return 0
+    title = " ".join((arguments.title or urlsplit(url).hostname or "").split())
+    added = Feed(url, title, path_of(arguments.category), "")
+    change_list(settings, lambda content: add_feed(content, added), repair=arguments.repair)
+    sys.stdout.write(f"{settings.opml}: {title} is added; a running daemon polls it within seconds.\n")
+    return 0
+
+
+def remove_from_list(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Takes a feed out of the OPML file; its entries stay in the database."""
+    change_list(
+        settings, lambda content: remove_feed(content, arguments.url.strip()), repair=arguments.repair
+    )
+    sys.stdout.write(f"{settings.opml}: the feed is taken out; its entries stay.\n")
+    return 0
+
+
+def export_list(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Writes the list as it is read, as clean OPML 2.0, to a file or standard output."""
+    content = write_opml(read_list(settings))
+    if arguments.file == "-":
+        sys.stdout.write(content.decode())
+    else:
+        Path(arguments.file).write_bytes(content)
+    return 0

@@ -136,13 +136,27 @@ def _events_and_feeds(commands: _Commands) -> None:
     show.add_argument("id", type=_row_id, help="the event's id")
     show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     _corrections(event)
-    feeds = commands.below("feeds", "Show the feeds, or check them.", " list|check")
+    feeds = commands.below(
+        "feeds", "Show, check or change the list of feeds.", " list|check|add|remove|export"
+    )
     _as_json(feeds.add("list", _list_feeds, "Every listed feed and its state, as last seen."))
     _as_json(
         feeds.add(
             "check", _check_feeds, "Poll every feed that may be asked, then say what to do about which."
         )
     )
+    add = feeds.add("add", _add_feed, "Add a feed to the OPML file.", " URL")
+    add.add_argument("url", metavar="URL", help="the address of the feed")
+    add.add_argument("--category", default="", metavar="PATH", help="where it belongs, as World/Europe")
+    add.add_argument("--title", default="", help="its title (default: its host)")
+    remove = feeds.add("remove", _remove_feed, "Take a feed out of the OPML file; its entries stay.", " URL")
+    remove.add_argument("url", metavar="URL", help="the address of the feed, as the file has it")
+    for command in (add, remove):
+        command.add_argument(
+            "--repair", action="store_true", help="write the file anew if it is not well-formed"
+        )
+    export = feeds.add("export", _export_feeds, "Write the list as clean OPML.", " [FILE]")
+    export.add_argument("file", nargs="?", default="-", help='where to; "-", the default, is standard output')
 
 
 def _export_command(commands: _Commands) -> None:
@@ -369,6 +383,24 @@ def _list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.feeds import list_feeds  # noqa: PLC0415
 
     return list_feeds(settings, arguments)
+
+
+def _add_feed(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.feeds import add_to_list  # noqa: PLC0415
+
+    return add_to_list(settings, arguments)
+
+
+def _remove_feed(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.feeds import remove_from_list  # noqa: PLC0415
+
+    return remove_from_list(settings, arguments)
+
+
+def _export_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.feeds import export_list  # noqa: PLC0415
+
+    return export_list(settings, arguments)
 
 
 def _check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:

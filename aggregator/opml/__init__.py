@@ -16,7 +16,7 @@ from aggregator.opml.settings import NAMESPACE, PREFIX, prefixes_of, read_settin
 from aggregator.opml.tags import OpmlError, Tag, Tags, decode, place_of
 from aggregator.types import AS_ALL, Feed, FeedList, FeedSettings
 
-__all__ = ["OpmlError", "read_opml", "write_opml"]
+__all__ = ["OpmlError", "path_of", "read_opml", "same_address", "usable_url", "write_opml"]
 
 URL_BREAKS = re.compile(r"[\t\r\n]+")
 FEED_SCHEME = re.compile(r"^feed:(?://)?(https?://)", re.IGNORECASE)
@@ -184,7 +184,7 @@ class _Outlines:
         return self.around[-1][0] if self.around else ""
 
     def _category_within(self, title: str) -> str:
-        path = "/".join(filter(None, (self._category(), _path(title))))
+        path = "/".join(filter(None, (self._category(), path_of(title))))
         return path if len(path) <= LONGEST_CATEGORY else self._category()
 
 
@@ -204,8 +204,8 @@ class _Gathered:
 
     def add(self, position: int, feed: Feed) -> None:
         """Takes the feed with its address as written, or a warning."""
-        url = _usable_url(feed.url)
-        key = _sameness(url)
+        url = usable_url(feed.url)
+        key = same_address(url)
         if not feed.url:
             self.leave_out(position, feed.title, "it has no xmlUrl; add the address of the feed")
         elif not url:
@@ -233,7 +233,7 @@ class _Gathered:
         return self.line
 
 
-def _usable_url(raw: str) -> str:
+def usable_url(raw: str) -> str:
     """The http(s) URL meant, its scheme and host in lower case; "" if there is none."""
     if PLAIN_URL.fullmatch(raw):
         return raw
@@ -253,7 +253,7 @@ def _usable_url(raw: str) -> str:
     return f"{parts.scheme}://{user}{at}{host.lower()}{rest}"
 
 
-def _sameness(url: str) -> str:
+def same_address(url: str) -> str:
     """What two URLs have in common that ask for the same: the fragment and a scheme's own port don't count."""
     if PLAIN_URL.fullmatch(url):
         return url if "?" in url else f"{url}?"
@@ -274,12 +274,13 @@ def _fold(text: str) -> str:
     return UNPRINTABLE.sub(" ", text).strip()
 
 
-def _path(text: str) -> str:
+def path_of(text: str) -> str:
+    """The category that a title of an outline makes: parts joined by "/"."""
     return "/".join(filter(None, map(_fold, text.split("/"))))
 
 
 def _first_category(attribute: str) -> str:
-    path = next(filter(None, map(_path, attribute.split(","))), "")
+    path = next(filter(None, map(path_of, attribute.split(","))), "")
     return path if len(path) <= LONGEST_CATEGORY else ""
 
 
@@ -298,7 +299,7 @@ def _read_foaf(text: str) -> FeedList:
         raise OpmlError("This FOAF list can't be read: export it again, better as OPML.") from error
     gathered = _Gathered(text)
     for feed in found.feeds:
-        category = _path("/".join(next(iter(feed.get("categories", ())), ())))
+        category = path_of("/".join(next(iter(feed.get("categories", ())), ())))
         gathered.add(_position(text, feed["url"]), Feed(feed["url"], _fold(feed["title"]), category, ""))
     for other in found.lists:
         gathered.leave_out(_position(text, other["url"]), _fold(other["title"]), OTHER_LIST)
@@ -314,7 +315,7 @@ def _by_category(feeds: tuple[Feed, ...]) -> list[tuple[list[str], Feed]]:
     first: dict[tuple[str, ...], int] = {}
     keyed = []
     for number, feed in enumerate(feeds):
-        path = [part for part in _path(feed.category).split("/") if part]
+        path = [part for part in path_of(feed.category).split("/") if part]
         prefixes = [tuple(path[: depth + 1]) for depth in range(len(path))]
         order = [first.setdefault(prefix, number) for prefix in prefixes]
         keyed.append(([*order, number], path, feed))
