@@ -29,6 +29,7 @@ from aggregator.pipeline.lists import OpmlWatch
 from aggregator.pipeline.poll import THREADS, PollWorkers, open_poller
 from aggregator.pipeline.pruning import Pruner
 from aggregator.pipeline.reports import PollReport, Result
+from aggregator.pipeline.watching import Watch
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.dialect import hold_polling, hold_role, tidy
@@ -41,6 +42,7 @@ log = logging.getLogger(__name__)
 TICK_SECONDS = 1
 OPML_SECONDS = 1
 TIDY_HOURS = 6
+WATCH_SECONDS = 60
 STOP_SECONDS = 3.0
 """What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
 
@@ -92,11 +94,16 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
             _hold(stack, "cluster", hold_role(store.engine, "cluster"))
             clusterer = Clusterer(store, settings, utc_now)
             pruner = Pruner(store, settings, utc_now)
-            add(_guarded(_Grouping(store, clusterer, pruner, meters, stop).look), seconds=TICK_SECONDS)
+            add(
+                _guarded(_Grouping(store, clusterer, pruner, meters, stop).look),
+                seconds=TICK_SECONDS,
+            )
             courier = _start_webhook(stack, store, settings, meters, stop)
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
         add(_guarded(partial(tidy, store.engine)), hours=TIDY_HOURS)
+        if roles.poll:
+            add(_guarded(Watch(store, utc_now, meters.tally).look), seconds=WATCH_SECONDS)
         logging.getLogger("apscheduler").setLevel(
             logging.ERROR
         )  # it warns whenever a run is longer than its tick
@@ -280,6 +287,7 @@ class _Grouping:
             return
         for report in self._clusterer.work():
             self._meters.grouped.inc(report.entries)
+            self._meters.tally["events"] += report.created
             if self._stop.is_set():
                 return
             if not (report.entries or report.created or report.grown or report.merged):
@@ -302,6 +310,7 @@ class _Grouping:
 
 def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
     for report in reports:
+        meters.tally.update(polls=1, failed=report.result is Result.FAILED, new=report.new)
         meters.polls.labels(report.result).inc()
         meters.poll_seconds.observe(report.seconds)
         meters.entries.inc(report.new)

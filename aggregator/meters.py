@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -21,6 +22,8 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.tally = Tally[str]()
+        """Polls, failed ones, new entries and events: what the log's line of a day is made of."""
         self.polls = Counter(
             "aggregator_polls", "Polls by how they ended.", ["outcome"], registry=self.registry
         )

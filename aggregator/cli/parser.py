@@ -185,6 +185,7 @@ def _webhook_command(commands: _Commands) -> None:
 
 
 def _database(commands: _Commands) -> None:
+    _as_json(commands.add("status", _status, "Show what runs, what is wrong, and what comes next."))
     database = commands.below("db", "Look after the database.", " prune|backup|check|vacuum|upgrade")
     prune = database.add("prune", _prune, "Remove the events that have not grown for KEEP_DAYS.")
     prune.add_argument("--dry-run", action="store_true", help="only say how much that is")
@@ -419,6 +420,12 @@ def _webhook(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.webhook import webhook  # noqa: PLC0415
 
     return webhook(settings, arguments)
+
+
+def _status(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.status import status  # noqa: PLC0415
+
+    return status(settings, arguments)
 
 
 def _prune(settings: Settings, arguments: argparse.Namespace) -> int:

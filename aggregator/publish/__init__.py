@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aggregator.publish.advice import feed_advice, silence
+from aggregator.publish.advice import feed_advice, feed_alarm, silence
 from aggregator.publish.jsons import event_json, event_values, feed_json, plain_json, summary_json
 from aggregator.publish.syndication import FeedHead, atom, json_feed
 from aggregator.publish.text import event_text
@@ -16,6 +16,7 @@ __all__ = [
     "event_text",
     "event_values",
     "feed_advice",
+    "feed_alarm",
     "feed_json",
     "json_feed",
     "message_body",

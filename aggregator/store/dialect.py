@@ -318,6 +318,8 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
             except BlockingIOError:
                 yield False
                 return
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, str(os.getpid()).encode())
             yield True
         finally:
             os.close(descriptor)
@@ -353,6 +355,28 @@ def lock_schema(connection: Connection) -> None:
 def lock_list(connection: Connection) -> None:
     """Waits until no other transaction changes the list of feeds, and lets none until this one ends."""
     _lock(connection, b"list")
+
+
+def role_holder(engine: Engine, role: str) -> str:
+    """Who holds the role, in words; "" if nobody does. Nothing is locked by asking."""
+    if engine.dialect.name == "sqlite":
+        path = sqlite_path(engine.url)
+        try:
+            pid = path.with_name(f"{path.name}.{role}.lock").read_text()
+            os.kill(int(pid), 0)
+        except (OSError, ValueError) as error:
+            # It runs, as another user.
+            return "a process of another user" if isinstance(error, PermissionError) else ""
+        return f"process {pid}"
+    number = int.from_bytes(role.encode()[:7].ljust(7, b"\0"), "big")
+    with refusals_told(engine.url), engine.connect() as connection:
+        held = connection.exec_driver_sql(
+            "SELECT COALESCE(host(client_addr), 'this machine') FROM pg_locks JOIN pg_stat_activity USING (pid) "
+            "WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND classid = %s AND objid = %s "
+            "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            (number >> 32, number & 0xFFFFFFFF),
+        ).scalar()
+    return f"a process on {held}" if held else ""
 
 
 def lock_grouping(connection: Connection) -> None:

@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from aggregator.opml import write_opml
 from aggregator.pipeline.explaining import reasons
-from aggregator.publish import FeedHead, atom, feed_advice, json_feed, silence
+from aggregator.publish import FeedHead, atom, feed_advice, feed_alarm, json_feed, silence
 from aggregator.store.events import teasers_of
 from aggregator.store.feeds import feed_statuses
 from aggregator.store.listing import (
@@ -301,12 +301,12 @@ def _health(status: FeedStatus, by_day: Mapping[int, int], today: int) -> _Healt
     quiet = silence(by_day, today)
     advice = feed_advice(status)
     words = advice or status.problem
-    if quiet:
-        words = f"{words} Quiet for {quiet} days, far longer than ever before.".strip()
+    alarm = feed_alarm(by_day, today)
+    words = f"{words} {alarm}".strip()
     counts = [by_day.get(day, 0) for day in range(today - CHART_DAYS + 1, today + 1)]
     most = max(1, *counts)
     bars = [max(1, round(CHART_HEIGHT * count / most)) if count else 0 for count in counts]
-    return _Health(status, words, quiet, bool(advice or quiet), counts, bars)
+    return _Health(status, words, quiet, bool(advice or alarm), counts, bars)
 
 
 @router.get("/feed.atom")
