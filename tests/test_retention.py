@@ -252,3 +252,17 @@ def test_a_feed_that_still_lists_an_old_item_brings_only_what_is_new(
     run(tmp_path, "poll", "--all", settings=keep)
     assert len(titles()) == 2
     assert "Nothing is wrong" in run(tmp_path, "db", "check", settings=keep).stdout
+
+
+def test_a_feed_of_its_own_rule_keeps_its_entries_longer_or_for_ever(archive: Archive) -> None:
+    archive.bring(_entry("bridge", BRIDGE), _entry("piano", PIANO, 9), _entry("frost", FROST, 20))
+    with archive.store.write() as db:
+        for name, days in (("bridge", 0), ("piano", 200)):
+            db.execute(text(f"UPDATE feed SET keep_days = {days} WHERE title = '{name.title()} Gazette'"))
+    archive.now = LATER
+    assert archive.prune() == 1
+    assert archive.names() == ["bridge", "piano"]
+    archive.now = NOON + timedelta(days=300)
+    assert archive.prune() == 1
+    assert archive.names() == ["bridge"]
+    assert archive.rows("SELECT min(cursor) FROM v1_change") == [(1,)], "what is kept for ever has its log"

@@ -16,7 +16,7 @@ from aggregator.pipeline.watching import Watch
 from aggregator.publish import feed_alarm
 from aggregator.store import open_store
 from aggregator.store.dialect import hold_role, role_holder
-from aggregator.store.feeds import sync_feeds
+from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed
 from tests.loopback import LoopbackServer
 from tests.program import run
