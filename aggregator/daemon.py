@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from aggregator.config import Settings
 from aggregator.credentials import redacted
 from aggregator.fetch import FetchError, HostQueue, Poster
 from aggregator.meters import Meters
+from aggregator.pipeline.calibrating import network_of
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
@@ -32,8 +33,9 @@ from aggregator.pipeline.reports import PollReport, Result
 from aggregator.pipeline.watching import Watch
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
-from aggregator.store.dialect import hold_polling, hold_role, tidy
+from aggregator.store.dialect import hold_polling, tidy
 from aggregator.store.feeds import due_feeds, end_leases, lease_feeds, next_due, put_off
+from aggregator.store.office import Office
 from aggregator.store.outbox import switch_webhook
 from aggregator.types import FeedState
 
@@ -91,14 +93,11 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         if roles.poll:
             workers = _start_polling(stack, store, settings, meters, add)
         if roles.cluster:
-            _hold(stack, "cluster", hold_role(store.engine, "cluster"))
-            clusterer = Clusterer(store, settings, utc_now)
-            pruner = Pruner(store, settings, utc_now)
-            add(
-                _guarded(_Grouping(store, clusterer, pruner, meters, stop).look),
-                seconds=TICK_SECONDS,
-            )
-            courier = _start_webhook(stack, store, settings, meters, stop)
+            office = stack.enter_context(Office(store, "cluster"))
+            if office.seek() is None and store.engine.dialect.name == "sqlite":
+                raise DaemonError(_taken("groups the entries of"))
+            add(_guarded(_Grouping(office, settings, meters, stop).look), seconds=TICK_SECONDS)
+            courier = _start_webhook(stack, office, settings, meters, stop)
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
         add(_guarded(partial(tidy, store.engine)), hours=TIDY_HOURS)
@@ -144,7 +143,8 @@ def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Mete
 def _start_polling(
     stack: ExitStack, store: Store, settings: Settings, meters: Meters, add: Callable[..., object]
 ) -> PollWorkers:
-    _hold(stack, "poll", hold_polling(store.engine))
+    if not stack.enter_context(hold_polling(store.engine)):
+        raise DaemonError(_taken("polls for"))
     with store.write() as db:
         end_leases(db)
     watch = OpmlWatch(store, settings)
@@ -165,11 +165,11 @@ def _start_polling(
 
 
 def _start_webhook(
-    stack: ExitStack, store: Store, settings: Settings, meters: Meters, stop: threading.Event
+    stack: ExitStack, office: Office, settings: Settings, meters: Meters, stop: threading.Event
 ) -> threading.Thread | None:
     """The thread that sends messages until the stop, None without a webhook; changes are put out, or no more."""
     url = settings.webhook_url
-    with store.write() as db:
+    with office.store.write() as db:
         switch_webhook(db, utc_now(), on=bool(url))
     if not url:
         return None
@@ -177,10 +177,10 @@ def _start_webhook(
         poster = stack.enter_context(Poster(url, settings.user_agent_contact, POST_SECONDS))
     except FetchError as error:
         raise DaemonError(f"WEBHOOK_URL: {error}") from None
-    courier = Courier(store, settings, poster, utc_now, Random())  # noqa: S311 (waits, no secrets)
+    courier = Courier(office.store, settings, poster, utc_now, Random())  # noqa: S311 (waits, no secrets)
 
     def deliver() -> None:
-        while not stop.is_set() and (done := courier.deliver()) is not None:
+        while office.is_held and not stop.is_set() and (done := courier.deliver()) is not None:
             meters.count_messages(done.delivered, done.failed, done.dead)
 
     def run() -> None:
@@ -249,13 +249,15 @@ class _Grouping:
     A step of removing what is old follows, so that there is a pause between two of them.
     """
 
-    def __init__(
-        self, store: Store, clusterer: Clusterer, pruner: Pruner, meters: Meters, stop: threading.Event
-    ) -> None:
-        self._store = store
-        self._clusterer = clusterer
-        self._pruner = pruner
+    def __init__(self, office: Office, settings: Settings, meters: Meters, stop: threading.Event) -> None:
+        self._office = office
+        self._settings = settings
+        self._store: Store | None = None
+        self._clusterer: Clusterer | None = None
+        self._pruner: Pruner | None = None
         self._pruned = Counter[str]()
+        self._stands_by = False
+        network_of(settings)  # faults in the weights are told at the start
         self._meters = meters
         self._stop = stop
         self._mark: int | None = None
@@ -263,14 +265,17 @@ class _Grouping:
 
     def look(self) -> None:
         """Works until nothing is left to group, or the program stops."""
-        self._group()
-        if not self._stop.is_set():
-            self._prune()
+        clusterer = self._elected()
+        if clusterer is None or self._store is None:
+            return
+        self._group(clusterer, self._store)
+        if not self._stop.is_set() and self._pruner is not None:
+            self._prune(clusterer, self._pruner)
 
-    def _prune(self) -> None:
-        done = self._pruner.step()
+    def _prune(self, clusterer: Clusterer, pruner: Pruner) -> None:
+        done = pruner.step()
         if done is not None:
-            self._clusterer.forget(done.entries)
+            clusterer.forget(done.entries)
             self._pruned.update(entries=len(done.entries), events=done.events)
         elif self._pruned["events"]:
             log.info(
@@ -281,11 +286,11 @@ class _Grouping:
             )
             self._pruned.clear()
 
-    def _group(self) -> None:
-        mark = self._store.commits.mark()
+    def _group(self, clusterer: Clusterer, store: Store) -> None:
+        mark = store.commits.mark()
         if mark is not None and mark == self._mark:
             return
-        for report in self._clusterer.work():
+        for report in clusterer.work():
             self._meters.grouped.inc(report.entries)
             self._meters.tally["events"] += report.created
             if self._stop.is_set():
@@ -306,6 +311,22 @@ class _Grouping:
                 },
             )
         self._mark = mark
+
+    def _elected(self) -> Clusterer | None:
+        """The clusterer, with an empty memory after each election; None while another process groups."""
+        try:
+            store = self._office.seek()
+        except StoreError:
+            self._store = self._clusterer = self._pruner = None
+            raise
+        if store is not self._store:
+            self._store = store
+            self._clusterer = None if store is None else Clusterer(store, self._settings, utc_now)
+            self._pruner = None if store is None else Pruner(store, self._settings, utc_now)
+        if (store is None) != self._stands_by:
+            self._stands_by = store is None
+            log.info("another process groups; standing by" if store is None else "this process groups")
+        return self._clusterer
 
 
 def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
@@ -330,12 +351,8 @@ def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
             log.info("%s: %d new entries, %d edited", name, report.new, report.edited, extra=fields)
 
 
-def _hold(stack: ExitStack, role: str, holding: AbstractContextManager[bool]) -> None:
-    if not stack.enter_context(holding):
-        doing = {"poll": "polls for", "cluster": "groups the entries of"}[role]
-        raise DaemonError(
-            f"another process already {doing} this database: stop it, or choose another with --database"
-        )
+def _taken(doing: str) -> str:
+    return f"another process already {doing} this database: stop it, or choose another with --database"
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

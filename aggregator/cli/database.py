@@ -14,6 +14,7 @@ from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_role
+from aggregator.store.office import Office
 from aggregator.store.schema import HEAD
 from aggregator.store.space import space
 
@@ -43,11 +44,12 @@ def prune(settings: Settings, arguments: argparse.Namespace) -> int:
         if arguments.dry_run:
             found = count_old(store, settings, utc_now())
         else:
-            with hold_role(store.engine, "cluster") as held:
-                if not held:
+            with Office(store, "cluster") as office:
+                elected = office.seek()
+                if elected is None:
                     sys.stderr.write(GROUPED.format(what="it removes what is old by itself, once a day"))
                     return 1
-                found = prune_all(Pruner(store, settings, utc_now))
+                found = prune_all(Pruner(elected, settings, utc_now))
     if arguments.json:
         print_json({"dry_run": arguments.dry_run, **asdict(found)})
         return 0
@@ -79,11 +81,12 @@ def check(settings: Settings, arguments: argparse.Namespace) -> int:
     with _opened(settings) as store:
         found = find_faults(store)
         if arguments.repair and any(fault.can_repair for faults in found.values() for fault in faults):
-            with hold_role(store.engine, "cluster") as held:
-                if not held:
+            with Office(store, "cluster") as office:
+                elected = office.seek()
+                if elected is None:
                     sys.stderr.write(GROUPED.format(what="repair nothing beside it"))
                     return 1
-                repair(store, [fault for faults in found.values() for fault in faults], utc_now())
+                repair(elected, [fault for faults in found.values() for fault in faults], utc_now())
             from aggregator.cli.passes import cluster_once  # noqa: PLC0415
 
             cluster_once(store, settings)

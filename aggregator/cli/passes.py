@@ -14,8 +14,8 @@ from aggregator.pipeline.poll import open_poller, poll_all
 from aggregator.pipeline.pruning import Doomed, Pruner
 from aggregator.pipeline.reports import ClusterReport, PollReport
 from aggregator.store import Store
-from aggregator.store.dialect import hold_role
 from aggregator.store.entries import count_pending
+from aggregator.store.office import Office
 from aggregator.types import FeedState
 from aggregator.workers import end_fork_server
 
@@ -37,12 +37,13 @@ def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> 
 
 def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
     """Groups all pending entries; None if another process does that for this database."""
-    with hold_role(store.engine, "cluster") as held:
-        if not held:
+    with Office(store, "cluster") as office:
+        elected = office.seek()
+        if elected is None:
             return None
         with store.read() as db:
             waiting = count_pending(db)
-        clusterer = Clusterer(store, settings, utc_now)
+        clusterer = Clusterer(elected, settings, utc_now)
         total = ClusterReport()
         with progress_bar("grouping", waiting) as steps:
             for report in clusterer.work():

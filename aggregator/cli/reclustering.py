@@ -22,7 +22,7 @@ from aggregator.pipeline.reclustering import (
     scratch_copy,
 )
 from aggregator.store import Store, open_store
-from aggregator.store.dialect import hold_role
+from aggregator.store.office import Office
 from aggregator.store.reads import titles_of
 from aggregator.types import EntryId
 
@@ -42,14 +42,15 @@ def recluster(settings: Settings, arguments: argparse.Namespace) -> int:
             with scratch_copy(store, settings, since) as scratch:
                 found = _regroup(scratch, settings, since)
         else:
-            with hold_role(store.engine, "cluster") as held:
-                if not held:
+            with Office(store, "cluster") as office:
+                elected = office.seek()
+                if elected is None:
                     sys.stderr.write(
                         "aggregator: another process groups the entries of this database: stop it first "
                         "(--dry-run works beside it)\n"
                     )
                     return 1
-                found = _regroup(store, settings, since)
+                found = _regroup(elected, settings, since)
         with store.read() as db:
             entries = {part.entries[0] for part in (*found.merged, *found.split, *found.moved)}
             titles = titles_of(db, entries)

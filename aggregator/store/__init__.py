@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -19,8 +19,9 @@ __all__ = ["Store", "StoreError", "open_store"]
 class Store:
     """A database at the newest schema. Rooms above ask for a transaction and hand it to the statements."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, check: Callable[[Connection], None] = lambda _db: None) -> None:
         self.engine = engine
+        self._check = check
         self.commits = Commits(engine)
         # SQLite has one writer at a time, and lets the others sleep and try again: threads of one process need not.
         is_sqlite = engine.dialect.name == "sqlite"
@@ -47,7 +48,12 @@ class Store:
             self.engine.connect().execution_options(writes=True) as connection,
             connection.begin(),
         ):
+            self._check(connection)
             yield connection
+
+    def guarded(self, check: Callable[[Connection], None]) -> Store:
+        """The same database, whose writing transactions begin with the check; it forbids one by an exception."""
+        return Store(self.engine, check)
 
     def close(self) -> None:
         """Gives back all connections."""

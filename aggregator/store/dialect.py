@@ -165,11 +165,28 @@ def open_engine(url: str) -> Engine:
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(parsed, pool_size=20, max_overflow=20, pool_pre_ping=True)
+        return create_engine(
+            parsed, pool_size=20, max_overflow=20, pool_pre_ping=True, connect_args=_watched(parsed)
+        )
     except ImportError as error:
         raise StoreError(
             f"{_place(parsed)}: its driver can't be loaded ({error}): pip install 'psycopg[binary]'"
         ) from None
+
+
+def _watched(url: URL) -> dict[str, Any]:
+    """Options by which client and server notice within 10 s that the other's machine or the network is gone.
+
+    Then the server gives back the locks of that session. What the URL says itself counts.
+    """
+    server = {"tcp_keepalives_idle": 4, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 2}
+    wanted: dict[str, Any] = {
+        "keepalives_idle": 4,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "options": " ".join(f"-c {name}={value}" for name, value in server.items()),
+    }
+    return {name: value for name, value in wanted.items() if name not in url.query}
 
 
 def _open_sqlite(url: URL) -> Engine:
@@ -296,6 +313,11 @@ def insert_new(connection: Connection, table: Table) -> Any:
     return postgresql.insert(table).on_conflict_do_nothing()
 
 
+def role_number(role: str) -> int:
+    """The advisory lock of a role on PostgreSQL."""
+    return int.from_bytes(role.encode()[:7].ljust(7, b"\0"), "big")
+
+
 @contextmanager
 def hold_role(engine: Engine, role: str) -> Iterator[bool]:
     """True while this process alone holds `role` ("poll", "cluster") on this database, False if another does.
@@ -328,7 +350,7 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
         refusals_told(engine.url),
         engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection,
     ):
-        number = int.from_bytes(role.encode()[:7].ljust(7, b"\0"), "big")
+        number = role_number(role)
         held = bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({number})").scalar_one())
         try:
             yield held
