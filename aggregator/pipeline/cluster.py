@@ -93,7 +93,7 @@ RELATE = 250
 
 
 class Clusterer:
-    """Groups pending entries into events. One process at a time runs it (store.dialect.hold_role).
+    """Groups pending entries into events. One process at a time runs it (store.office).
 
     Its memory (the window, prepared entries) is a cache of the store.
     """
