@@ -2,9 +2,9 @@
 
 `python benchmarks/large.py [--keep FOLDER] [ENTRIES]` (default 1000000): a database is filled with so many entries
 of made-up news in events (benchmarks/filled.py); `serve` answers from it on loopback, without polling or grouping.
-Each address is asked many times with other values, one request after another, and never twice the same with the
-same validators; wall time as a client sees it, computing of the server's process. Then four clients at once ask for
-pages of `/api/v1/events`.
+Each address is asked many times, one request after another, with other values where its name says so: the front
+page, and what programs ask for over and over, is kept until something changes. Wall time as a client sees it,
+computing of the server's process. Then four clients at once ask for pages of `/api/v1/events`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -30,8 +31,26 @@ from peers import TICK
 from runs import ROOT
 
 from aggregator.store import open_store
+from aggregator.types import Place
+from aggregator.web.cursors import write_place
 
 ASKED = 60
+FREQUENT = (
+    "the",
+    "that",
+    "their",
+    "than",
+    "my",
+    "way",
+    "home",
+    "down",
+    "made",
+    "said",
+    "i",
+    "will",
+    "one",
+    "all",
+)
 CLIENTS, SECONDS = 4, 10.0
 MOST_SECONDS = 60
 LATEST = (
@@ -59,9 +78,13 @@ def main() -> None:
             print(f"{entries:,} entries, {events:,} events, {path.stat().st_size / 1e6:,.0f} MB")
             times = [_latest(db) for _ in range(ASKED)]
             print(f"  SQL: latest 50 events with teasers  {_said(times)}")
+            places = [
+                write_place(Place(datetime.fromisoformat(at).replace(tzinfo=UTC), number))
+                for at, number in db.execute("SELECT news_at, id FROM event ORDER BY random() LIMIT 1000")
+            ]
             chosen = [row[0] for row in db.execute("SELECT id FROM event ORDER BY random() LIMIT 1000")]
             words = _words(db)
-        _ask(path, chosen, words)
+        _ask(path, chosen, words, places)
 
 
 def _latest(db: sqlite3.Connection) -> float:
@@ -76,7 +99,7 @@ def _words(db: sqlite3.Connection) -> list[str]:
     return [" ".join(random.sample(title.split(), 2)) for title in titles if len(title.split()) > 1]
 
 
-def _ask(path: Path, events: Sequence[int], words: Sequence[str]) -> None:
+def _ask(path: Path, events: Sequence[int], words: Sequence[str], places: Sequence[str]) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     settings = {"DATABASE": f"sqlite:///{path}", "PORT": str(port), "LOG_LEVEL": "ERROR"}
@@ -86,7 +109,7 @@ def _ask(path: Path, events: Sequence[int], words: Sequence[str]) -> None:
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             _await(client)
-            _pages(client, server.pid, events, words)
+            _pages(client, server.pid, events, words, places)
         _together(f"http://127.0.0.1:{port}", server.pid)
     finally:
         server.terminate()
@@ -104,16 +127,18 @@ def _await(client: httpx.Client) -> None:
     sys.exit("the server did not start")
 
 
-def _pages(client: httpx.Client, server: int, events: Sequence[int], words: Sequence[str]) -> None:
+def _pages(
+    client: httpx.Client, server: int, events: Sequence[int], words: Sequence[str], places: Sequence[str]
+) -> None:
     newest = client.get("/api/v1/events", params={"limit": 50}).json()
     cursor = newest["next"]
     addresses: dict[str, Callable[[int], tuple[str, dict[str, str]]]] = {
         "front page": lambda _: ("/", {}),
-        "front page, a language": lambda _: ("/", {"lang": "en"}),
+        "a page of the river": lambda n: ("/", {"after": places[n]}),
         "an event": lambda n: (f"/events/{events[n]}", {}),
         "search, two words": lambda n: ("/search", {"q": words[n]}),
         "search, one word": lambda n: ("/search", {"q": words[n].split()[0]}),
-        "search, a frequent word": lambda _: ("/search", {"q": "the"}),
+        "search, a frequent word": lambda n: ("/search", {"q": FREQUENT[n % len(FREQUENT)], "lang": "en"}),
         "feeds": lambda _: ("/feeds", {}),
         "/api/v1/events": lambda n: ("/api/v1/events", {"limit": str(20 + n % 30)}),
         "/api/v1/events, later": lambda _: ("/api/v1/events", {"cursor": cursor}),

@@ -15,6 +15,8 @@ from aggregator.cluster.features import FEATURES
 from aggregator.cluster.judge import judge, place, survey, weigh
 from aggregator.cluster.linkage import Edges, agglomerate, evidence
 from aggregator.cluster.network import shipped
+from aggregator.cluster.postings import Postings
+from aggregator.cluster.rows import Column
 from aggregator.cluster.window import Window
 from aggregator.pipeline.cluster import _blocks
 from aggregator.types import EntryId, Signed
@@ -85,6 +87,47 @@ def test_a_survey_sees_the_same_in_whatever_order_entries_came(seed: int, batch:
     assert max(abs(found[pair] - expected[pair]) for pair in found) < 1e-4
     assert min(found.values()) < 0.1
     assert max(found.values()) > 0.3
+
+
+def test_sketches_and_echoes_that_were_forgotten_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A window with room for a few of them sees the same as one with room for all."""
+    news = _news()
+    order = list(range(len(news)))
+    expected = _judged_in_order(news, order, 10_000)
+    monkeypatch.setattr("aggregator.cluster.window.MOST_SKETCHES", 10)
+    assert _judged_in_order(news, order, 10_000) == pytest.approx(expected, abs=1e-6)
+
+
+def test_postings_in_many_runs_are_found_like_those_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(5)
+    days = random.integers(100, 103, 500).astype(np.int32)
+    keys = random.integers(0, 60, 500).astype(np.uint32)
+    found = []
+    for most in (4_000_000, 50, 1):
+        monkeypatch.setattr("aggregator.cluster.postings.MOST_MERGED", most)
+        postings = Postings()
+        for start in range(0, 500, 20):
+            part = slice(start, start + 20)
+            postings.add(days[part], keys[part], np.arange(start, start + 20))
+        asked = np.arange(60, dtype=np.uint32)
+        position, rows = postings.find(np.full(60, 101, np.int32), asked, 1)
+        found.append(sorted(zip(position.tolist(), rows.tolist(), strict=True)))
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 500
+
+
+def test_a_column_grows_while_somebody_looks_at_it_and_while_nobody_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("aggregator.cluster.rows.LARGE", 1000)
+    column = Column(np.int32, 3, -1)
+    for number in range(2000):
+        looking = column.view[:1] if number % 2 else None
+        column.extend(np.full((5, 3), number, np.int32))
+        assert looking is None or looking.base is not None
+    assert column.view.tolist() == np.repeat(np.arange(2000), 5)[:, None].repeat(3, axis=1).tolist()
+    column.grow(10_001)
+    assert column.view[-1].tolist() == [-1, -1, -1]
 
 
 def test_some_pairs_of_many_are_measured_as_if_they_were_alone() -> None:

@@ -15,6 +15,9 @@ MOST_POSTINGS = 1_000
 """Entries that one key may bring from one run of a day; the lowest rows are taken. A template sent out by the
 hundred still finds its group."""
 
+MOST_MERGED = 4_000_000
+"""Postings up to which two runs become one: that takes four times their memory meanwhile, 128 MB of 4 million."""
+
 
 def day_of(at: datetime) -> int:
     """The day of a time, counted from 1970-01-01 in UTC."""
@@ -60,7 +63,7 @@ class Postings:
             runs = self._days[day]
             keys_of_new, rows_of_new = keys[chosen], rows[chosen].astype(np.int32)
             # Each run is at least twice as long as the next: few runs to search, and a key is moved seldom.
-            while runs and len(runs[-1].rows) < 2 * len(rows_of_new):
+            while runs and len(runs[-1].rows) < min(2 * len(rows_of_new), MOST_MERGED - len(rows_of_new)):
                 last = runs.pop()
                 keys_of_new = np.concatenate((last.all_keys(), keys_of_new))
                 rows_of_new = np.concatenate((last.rows, rows_of_new))

@@ -20,6 +20,8 @@ Rows = NDArray[np.int64]
 """Row numbers."""
 
 FIRST_ROOM = 1024
+LARGE = 16 << 20
+"""Bytes from which a column grows by a sixteenth at a time instead of doubling: its pages are moved, not copied."""
 
 
 class Column:
@@ -43,13 +45,21 @@ class Column:
     def grow(self, size: int) -> None:
         """Makes it at least `size` long, filled with its fill value."""
         if size > len(self._room):
-            # Zeros that nobody has written over take no memory.
-            room = np.zeros((max(size, 2 * len(self._room)), *self._room.shape[1:]), self._room.dtype)
-            room[: self._size] = self._room[: self._size]
-            self._room = room
+            step = len(self._room) // (16 if self._room.nbytes > LARGE else 1)
+            self._enlarge(max(size, len(self._room) + step))
         if self._fill and size > self._size:
             self._room[self._size : size] = self._fill
         self._size = max(self._size, size)
+
+    def _enlarge(self, length: int) -> None:
+        shape = (length, *self._room.shape[1:])
+        try:
+            self._room.resize(shape)
+        except ValueError:
+            # Somebody still looks at it: what they see stays as it is.
+            room = np.zeros(shape, self._room.dtype)
+            room[: self._size] = self._room[: self._size]
+            self._room = room
 
 
 class Recent:
@@ -73,7 +83,8 @@ class Recent:
         return found
 
     def put(self, rows: Rows, vectors: NDArray[Any]) -> None:
-        """Gives each of rows, named once each and at most as many as fit, its vector."""
+        """Gives each of rows, named once each, its vector; of more than fit the last ones are kept."""
+        rows, vectors = rows[-len(self._row) :], vectors[-len(self._row) :]
         known = self.known(rows)
         self._vectors[self._place.view[rows[known]]] = vectors[known]
         fresh = rows[~known]

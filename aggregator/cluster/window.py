@@ -47,7 +47,7 @@ ECHO_NEIGHBOURS = 12
 Farach-Colton 2002: Finding frequent items in data streams)."""
 
 MOST_SKETCHES = 200_000
-"""Sketches that are kept: 51 MB. Those of other rows are made anew where an echo asks for them."""
+"""Sketches that are kept, and echoes: 51 MB each. Those of other rows are made anew where they are asked for."""
 
 MOST_KEPT = 300_000
 KEPT_FOR_EACH = 50
@@ -136,7 +136,7 @@ class Window:
         self._near = Column(np.int32, NEIGHBOURS, -1)
         self._closeness = Column(np.float32, NEIGHBOURS)
         self._sketches = Recent(np.int8, ECHO, MOST_SKETCHES)
-        self._echo = Column(np.int8, ECHO)
+        self._echoes = Recent(np.int8, ECHO, MOST_SKETCHES)
         self._usual_echo = Column(np.float32)
         self._changes = 0
         self._kept_idf: tuple[int, NDArray[np.float32]] = (-1, np.empty(0, np.float32))
@@ -161,7 +161,6 @@ class Window:
             self._settled,
             self._near,
             self._closeness,
-            self._echo,
             self._usual_echo,
         ):
             column.grow(len(self.entries))
@@ -488,8 +487,8 @@ class Window:
             found[~known] = self._sketch_of(rows[~known], self.weigh(rows[~known]))
         return found
 
-    def echo(self, rows: Rows) -> None:
-        """Makes the echo of rows anew from the entries that are near to them."""
+    def echo(self, rows: Rows) -> NDArray[np.int8]:
+        """The echoes [rows, ECHO] of rows, made anew from the entries that are near to them, and remembered."""
         near = self._near.view[rows][:, :ECHO_NEIGHBOURS]
         close = np.where(near >= 0, self._closeness.view[rows][:, :ECHO_NEIGHBOURS], np.float32(0))
         who = np.concatenate((rows[:, None], np.maximum(near, 0)), axis=1)
@@ -498,7 +497,20 @@ class Window:
         sketch = self._sketches_of(different).astype(np.float32)
         sketch /= np.maximum(np.linalg.norm(sketch, axis=1), 1e-9)[:, None]
         summed = np.einsum("rn,rne->re", share, sketch[which.reshape(who.shape)])
-        self._echo.view[rows] = to_bytes(summed)
+        found = to_bytes(summed)
+        self._echoes.put(rows, found)
+        return found
+
+    def _echoes_of(self, rows: Rows) -> NDArray[np.float32]:
+        found = np.zeros((len(rows), ECHO), np.float32)
+        known = self._echoes.known(rows)
+        found[known] = self._echoes.get(rows[known])
+        # Rows whose nearest are not known have no echo yet; those of others were forgotten.
+        forgotten = np.flatnonzero(~known & self._settled.view[rows])
+        if len(forgotten):
+            missing, which = np.unique(rows[forgotten], return_inverse=True)
+            found[forgotten] = self.echo(missing)[which]
+        return found
 
     def compare_echoes(self, rows: Rows) -> None:
         """Makes the usual likeness of rows' echoes to those of their nearest anew."""
@@ -530,7 +542,7 @@ class Window:
 
     def echo_alike(self, one: Rows, other: Rows) -> NDArray[np.float64]:
         """The cosine of the echoes of pairs of rows."""
-        a, b = self._echo.view[one].astype(np.float32), self._echo.view[other].astype(np.float32)
+        a, b = self._echoes_of(one), self._echoes_of(other)
         norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
         found: NDArray[np.float64] = np.einsum("ij,ij->i", a, b) / np.maximum(norms, 1e-9)
         return found

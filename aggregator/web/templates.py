@@ -139,16 +139,24 @@ def marked(text: str, searched: str) -> Markup:
     no spaces.
     """
     words = words_of(searched)
+    if not words:
+        return escape(text)
     parts = [re.escape(word) for word in words if DENSE.search(word)]
     whole = {_folded(word) for word in words}
-    pieces = re.split(f"({'|'.join([*parts, WORD])})", text) if words else [text]
-    return Markup("").join(
-        Markup("<mark>{}</mark>").format(piece) if piece and _folded(piece) in whole else escape(piece)
-        for piece in pieces
-    )
+    found = re.compile("|".join([*parts, WORD]))
+    told: list[str] = []
+    end = 0
+    for word in found.finditer(text):
+        if _folded(word.group()) in whole:
+            told += (escape(text[end : word.start()]), "<mark>", escape(word.group()), "</mark>")
+            end = word.end()
+    told.append(escape(text[end:]))
+    return Markup("".join(told))  # noqa: S704 (every part of the text is escaped above)
 
 
 def _folded(word: str) -> str:
+    if word.isascii():
+        return word.lower()
     letters = unicodedata.normalize("NFKD", word.casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
