@@ -38,7 +38,7 @@ known = {feed.url for feed in reader.get_feeds()}
 for line in open(sys.argv[2]):
     if line.strip() not in known:
         reader.add_feed(line.strip())
-reader.update_feeds(workers=16)
+reader.update_feeds(scheduled=False, workers=16)
 """
 
 

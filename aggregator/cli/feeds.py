@@ -1,4 +1,4 @@
-"""The commands about feeds: feeds list, check, add, remove and export."""
+"""The commands about feeds: feeds list, check, add, remove, import and export."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from aggregator.cli.passes import cluster_once, poll_once
 from aggregator.cli.screen import age, print_json, print_table
 from aggregator.config import Settings
-from aggregator.opml import OpmlError, path_of, same_address, usable_url, write_opml
-from aggregator.opml.edit import add_feed, remove_feed
+from aggregator.opml import OpmlError, path_of, read_opml, same_address, usable_url, write_opml
+from aggregator.opml.edit import add_feeds, remove_feed
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.editing import change_list
 from aggregator.pipeline.lists import feeds_to_ask, put_in_force, read_list
@@ -104,7 +104,7 @@ def add_to_list(settings: Settings, arguments: argparse.Namespace) -> int:
             return 0
     title = " ".join((arguments.title or urlsplit(url).hostname or "").split())
     added = Feed(url, title, path_of(arguments.category), "")
-    change_list(settings, lambda content: add_feed(content, added), repair=arguments.repair)
+    change_list(settings, lambda content: add_feeds(content, [added]), repair=arguments.repair)
     sys.stdout.write(f"{settings.opml}: {title} is added; a running daemon polls it within seconds.\n")
     return 0
 
@@ -115,6 +115,33 @@ def remove_from_list(settings: Settings, arguments: argparse.Namespace) -> int:
         settings, lambda content: remove_feed(content, arguments.url.strip()), repair=arguments.repair
     )
     sys.stdout.write(f"{settings.opml}: the feed is taken out; its entries stay.\n")
+    return 0
+
+
+def import_list(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Adds the feeds of another program's OPML file to ours, with their categories; `--dry-run` only tells."""
+    try:
+        theirs = read_opml(Path(arguments.file).read_bytes())
+    except OSError as error:
+        raise OpmlError(f"{arguments.file}: can't be read ({error.strerror}): name another file.") from None
+    except OpmlError as error:
+        raise OpmlError(f"{arguments.file}: {error}") from None
+    known = {same_address(feed.url) for feed in read_list(settings).feeds}
+    added = [
+        Feed(feed.url, feed.title or urlsplit(feed.url).hostname or "", feed.category, feed.site_url)
+        for feed in theirs.feeds
+        if same_address(feed.url) not in known
+    ]
+    if added and not arguments.dry_run:
+        change_list(settings, lambda content: add_feeds(content, added), repair=arguments.repair)
+    for warning in theirs.warnings:
+        sys.stdout.write(f"{arguments.file}: {warning}\n")
+    if added:
+        print_table(("feed", "category"), [(feed.title, feed.category) for feed in added])
+    done = "would be added" if arguments.dry_run else "are added"
+    listed = len(theirs.feeds) - len(added)
+    said = f"{len(added)} feeds {done}, {listed} are listed already, {len(theirs.warnings)} warnings"
+    sys.stdout.write(f"{settings.opml}: {said}.\n")
     return 0
 
 

@@ -137,7 +137,7 @@ def _events_and_feeds(commands: _Commands) -> None:
     show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     _corrections(event)
     feeds = commands.below(
-        "feeds", "Show, check or change the list of feeds.", " list|check|add|remove|export"
+        "feeds", "Show, check or change the list of feeds.", " list|check|add|remove|import|export"
     )
     _as_json(feeds.add("list", _list_feeds, "Every listed feed and its state, as last seen."))
     _as_json(
@@ -151,7 +151,10 @@ def _events_and_feeds(commands: _Commands) -> None:
     add.add_argument("--title", default="", help="its title (default: its host)")
     remove = feeds.add("remove", _remove_feed, "Take a feed out of the OPML file; its entries stay.", " URL")
     remove.add_argument("url", metavar="URL", help="the address of the feed, as the file has it")
-    for command in (add, remove):
+    merge = feeds.add("import", _import_feeds, "Add the feeds of another program's OPML export.", " FILE")
+    merge.add_argument("file", metavar="FILE", help="an OPML file, as other feed readers export it")
+    merge.add_argument("--dry-run", action="store_true", help="only show what would be added")
+    for command in (add, remove, merge):
         command.add_argument(
             "--repair", action="store_true", help="write the file anew if it is not well-formed"
         )
@@ -396,6 +399,12 @@ def _remove_feed(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.feeds import remove_from_list  # noqa: PLC0415
 
     return remove_from_list(settings, arguments)
+
+
+def _import_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.feeds import import_list  # noqa: PLC0415
+
+    return import_list(settings, arguments)
 
 
 def _export_feeds(settings: Settings, arguments: argparse.Namespace) -> int:

@@ -37,6 +37,7 @@ LONGEST_CATEGORY = 6000
 """Characters of a category; outlines nested deeper add nothing to it. The longest in 118 real lists has 19; without
 an end each feed of a list whose outlines are never closed would carry the titles of all before it."""
 
+SCRAPED = "its address is that of a page which another program takes apart by rules of its own (FreshRSS)"
 OTHER_LIST = "it is another list of feeds; import that list itself"
 FOAF_NAMESPACE = "http://xmlns.com/foaf/0.1/"
 
@@ -164,6 +165,8 @@ class _Outlines:
         names_feed = kind in FEED_TYPES or "xmlurl" in attributes or "htmlurl" in attributes
         if is_list and (address or other):
             self.gathered.leave_out(tag.start, title, OTHER_LIST)
+        elif address and "+" in kind:
+            self.gathered.leave_out(tag.start, title, SCRAPED)
         elif address or (is_leaf and names_feed):
             category = self._category() or _first_category(attributes.get("category", ""))
             site = _fold(attributes.get("htmlurl", ""))

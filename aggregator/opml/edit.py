@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterable
 from html import escape
 from typing import NamedTuple
 from xml.parsers import expat
@@ -25,23 +26,36 @@ class _Span(NamedTuple):
     path: str
 
 
-def add_feed(content: bytes, feed: Feed) -> bytes:
-    """The list with the feed as the last one of its category, which is made where it is missing.
+def add_feeds(content: bytes, feeds: Iterable[Feed]) -> bytes:
+    """The list with each feed as the last one of its category, which is made where it is missing.
 
-    Raises OpmlError if the feed can't be added so that the list reads as before with it.
+    Raises OpmlError if they can't be added so that the list reads as before with them.
     """
+    added = list(feeds)
     text, encode = _editable(content)
+    by_category: dict[str, list[Feed]] = {}
+    for feed in added:
+        by_category.setdefault(feed.category, []).append(feed)
+    for category, group in by_category.items():
+        text = _with_feeds(text, category, group)
+    return _checked(content, encode(text), added)
+
+
+def _with_feeds(text: str, category: str, feeds: Iterable[Feed]) -> str:
     spans, body_end = _spans(text)
-    missing, place = feed.category.split("/") if feed.category else [], body_end
+    missing, place = category.split("/") if category else [], body_end
     for depth in range(len(missing), 0, -1):
         within = "/".join(missing[:depth])
         known = [span for span in spans if not span.key and span.path == within and span.close < span.end]
         if known:
             missing, place = missing[depth:], known[0].close
             break
+    return _inserted(text, place, missing, [_outline_of(feed) for feed in feeds])
+
+
+def _outline_of(feed: Feed) -> str:
     title, site = escape(feed.title), f' htmlUrl="{escape(feed.site_url)}"' if feed.site_url else ""
-    named = f'<outline text="{title}" title="{title}" type="rss" xmlUrl="{escape(feed.url)}"{site}/>'
-    return _checked(content, encode(_inserted(text, place, missing, named)), added=feed)
+    return f'<outline text="{title}" title="{title}" type="rss" xmlUrl="{escape(feed.url)}"{site}/>'
 
 
 def remove_feed(content: bytes, url: str) -> bytes:
@@ -136,19 +150,20 @@ def _spans(text: str) -> tuple[list[_Span], int]:
     return spans, body_end
 
 
-def _inserted(text: str, place: int, folders: list[str], named: str) -> str:
-    """The text with the outline before the closing tag at `place`, within new outlines for `folders`."""
+def _inserted(text: str, place: int, folders: list[str], feeds: list[str]) -> str:
+    """The text with the outlines before the closing tag at `place`, within new outlines for `folders`."""
     line = text.rfind("\n", 0, place) + 1
     opening = [f'<outline text="{escape(name)}" title="{escape(name)}">' for name in folders]
     if line == 0 or text[line:place].strip():
-        return text[:place] + "".join(opening) + named + "</outline>" * len(folders) + text[place:]
+        return text[:place] + "".join([*opening, *feeds]) + "</outline>" * len(folders) + text[place:]
     newline = "\r\n" if text[:line].endswith("\r\n") else "\n"
     indent = text[line:place]
     above = text[text.rfind("\n", 0, line - 1) + 1 : line]
     deeper = above[: len(above) - len(above.lstrip())].strip("\r\n")
     step = deeper[len(indent) :] if deeper.startswith(indent) else ""
     step = step or ("\t" if "\t" in indent else "  ")
-    lines = [indent + step * (depth + 1) + tag for depth, tag in enumerate([*opening, named])]
+    lines = [indent + step * (depth + 1) + tag for depth, tag in enumerate(opening)]
+    lines += [indent + step * (len(folders) + 1) + feed for feed in feeds]
     lines += [indent + step * (depth + 1) + "</outline>" for depth in reversed(range(len(folders)))]
     return text[:line] + "".join(line + newline for line in lines) + text[line:]
 
@@ -162,13 +177,12 @@ def _whole_lines(text: str, start: int, end: int) -> tuple[int, int]:
     return first, last + 1
 
 
-def _checked(before: bytes, after: bytes, added: Feed | None = None, removed: str = "") -> bytes:
-    """The new content, if it reads as the old list with one feed more or less."""
+def _checked(before: bytes, after: bytes, added: Iterable[Feed] = (), removed: str = "") -> bytes:
+    """The new content, if it reads as the old list with these feeds more, or one less."""
     old = [(feed.url, feed.title, feed.category) for feed in read_opml(before).feeds]
     new = [(feed.url, feed.title, feed.category) for feed in read_opml(after).feeds]
     wanted = [feed for feed in old if same_address(feed[0]) != removed]
-    if added is not None:
-        wanted.append((added.url, added.title, added.category))
+    wanted += [(feed.url, feed.title, feed.category) for feed in added]
     if sorted(new) != sorted(wanted) or _fault(after) is not None:
         raise OpmlError("the list would read otherwise than it should afterwards: change it by hand.")
     return after
