@@ -8,7 +8,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -340,8 +340,10 @@ def hold_role(engine: Engine, role: str) -> Iterator[bool]:
             except BlockingIOError:
                 yield False
                 return
-            os.ftruncate(descriptor, 0)
-            os.write(descriptor, str(os.getpid()).encode())
+            # For `status`, which does without it where the disk is full.
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
             yield True
         finally:
             os.close(descriptor)
