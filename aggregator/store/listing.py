@@ -68,7 +68,9 @@ def _found(db: Connection, wanted: EventFilter, limit: int, after: Place | None)
     told: Select[Any] = select(ENTRY.c.id.label("entry"), ENTRY.c.event_id).select_from(ENTRY)
     query = having_words(db, told.where(ENTRY.c.event_id.is_not(None)), wanted.words)
     if not wanted.is_plain:
-        query = query.where(ENTRY.c.event_id.in_(_events(select(EVENT.c.id), wanted)))
+        # Asked of one entry after another until the page is full, not of all events at first.
+        fits = _events(select(EVENT.c.id), wanted).where(EVENT.c.id == ENTRY.c.event_id)
+        query = query.where(fits.correlate(ENTRY).exists())
     page = query.order_by(order.desc()).limit(limit * LOOKED_AT)
     if after is not None:
         page = page.where(order < after.number)
