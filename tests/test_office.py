@@ -175,7 +175,7 @@ def test_killed_and_cut_off_at_random_moments_nothing_is_lost_or_doubled(
     new_database: str, tmp_path: Path
 ) -> None:
     chance = random.Random(20261126)
-    entries = _entries(800, chance)
+    entries = _entries(480, chance)
     parts = [write_jsonl(tmp_path / f"{n}.jsonl", entries[n::4]) for n in range(4)]
     store = open_store(new_database)
     group = _Group(tmp_path, new_database)
@@ -215,7 +215,7 @@ def test_killed_and_cut_off_at_random_moments_nothing_is_lost_or_doubled(
     again.close()
     assert len(found.entries) == len(entries)
     expected = Counter(
-        frozenset((f"import:Outlet {n}", f"{event}-{n}") for n in range(4)) for event in range(200)
+        frozenset((f"import:Outlet {n}", f"{event}-{n}") for n in range(4)) for event in range(120)
     )
     assert Counter(found.events) == expected
     created = Counter(row.event_id for row in changes if row.kind == "created")
@@ -237,7 +237,7 @@ def _is_at_rest(store: Store) -> bool:
 
 
 def test_four_that_bring_at_once_and_one_leave_the_same_events(new_database: str, tmp_path: Path) -> None:
-    entries = _entries(1200, random.Random(7))
+    entries = _entries(480, random.Random(7))
     parts = [write_jsonl(tmp_path / f"{n}.jsonl", entries[n::4]) for n in range(4)]
     bringing = [
         subprocess.Popen(
@@ -258,7 +258,7 @@ def test_four_that_bring_at_once_and_one_leave_the_same_events(new_database: str
     with store.read() as db:
         shared = contents_by(lambda sql: [tuple(row) for row in db.exec_driver_sql(sql)])
     store.close()
-    expected = {frozenset((f"import:Outlet {n}", f"{event}-{n}") for n in range(4)) for event in range(300)}
+    expected = {frozenset((f"import:Outlet {n}", f"{event}-{n}") for n in range(4)) for event in range(120)}
     assert shared.events == expected
 
 
