@@ -243,6 +243,15 @@ class _DueFeeds:
             return lease_feeds(db, self._worker, now, wanted)
 
 
+@dataclass(frozen=True, slots=True)
+class _Elected:
+    """What writes while this process has the role, all of it through the store that is refused when it is lost."""
+
+    store: Store
+    clusterer: Clusterer
+    pruner: Pruner
+
+
 class _Grouping:
     """Groups what waits; asks the database only if it was written since all was done.
 
@@ -252,9 +261,7 @@ class _Grouping:
     def __init__(self, office: Office, settings: Settings, meters: Meters, stop: threading.Event) -> None:
         self._office = office
         self._settings = settings
-        self._store: Store | None = None
-        self._clusterer: Clusterer | None = None
-        self._pruner: Pruner | None = None
+        self._work: _Elected | None = None
         self._pruned = Counter[str]()
         self._stands_by = False
         network_of(settings)  # faults in the weights are told at the start
@@ -265,17 +272,17 @@ class _Grouping:
 
     def look(self) -> None:
         """Works until nothing is left to group, or the program stops."""
-        clusterer = self._elected()
-        if clusterer is None or self._store is None:
+        work = self._elected()
+        if work is None:
             return
-        self._group(clusterer, self._store)
-        if not self._stop.is_set() and self._pruner is not None:
-            self._prune(clusterer, self._pruner)
+        self._group(work)
+        if not self._stop.is_set():
+            self._prune(work)
 
-    def _prune(self, clusterer: Clusterer, pruner: Pruner) -> None:
-        done = pruner.step()
+    def _prune(self, work: _Elected) -> None:
+        done = work.pruner.step()
         if done is not None:
-            clusterer.forget(done.entries)
+            work.clusterer.forget(done.entries)
             self._pruned.update(entries=len(done.entries), events=done.events)
         elif self._pruned["events"]:
             log.info(
@@ -286,11 +293,11 @@ class _Grouping:
             )
             self._pruned.clear()
 
-    def _group(self, clusterer: Clusterer, store: Store) -> None:
-        mark = store.commits.mark()
+    def _group(self, work: _Elected) -> None:
+        mark = work.store.commits.mark()
         if mark is not None and mark == self._mark:
             return
-        for report in clusterer.work():
+        for report in work.clusterer.work():
             self._meters.grouped.inc(report.entries)
             self._meters.tally["events"] += report.created
             if self._stop.is_set():
@@ -312,21 +319,22 @@ class _Grouping:
             )
         self._mark = mark
 
-    def _elected(self) -> Clusterer | None:
-        """The clusterer, with an empty memory after each election; None while another process groups."""
+    def _elected(self) -> _Elected | None:
+        """What works for the role, with an empty memory after each election; None while another process groups."""
         try:
             store = self._office.seek()
         except StoreError:
-            self._store = self._clusterer = self._pruner = None
+            self._work = None
             raise
-        if store is not self._store:
-            self._store = store
-            self._clusterer = None if store is None else Clusterer(store, self._settings, utc_now)
-            self._pruner = None if store is None else Pruner(store, self._settings, utc_now)
+        if store is None:
+            self._work = None
+        elif self._work is None or store is not self._work.store:
+            clusterer = Clusterer(store, self._settings, utc_now)
+            self._work = _Elected(store, clusterer, Pruner(store, self._settings, utc_now))
         if (store is None) != self._stands_by:
             self._stands_by = store is None
             log.info("another process groups; standing by" if store is None else "this process groups")
-        return self._clusterer
+        return self._work
 
 
 def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:

@@ -60,10 +60,10 @@ def after_success(  # noqa: PLR0913, PLR0917  the six things that the rule depen
 
     The interval halves with news and grows by a fifth without, within MIN_INTERVAL and MAX_INTERVAL; the first
     answer starts it at INTERVAL, as all its items are new. One that the list sets stays, beyond MAX_INTERVAL too.
-    `freshness` is the seconds for which the feed says it
-    won't change by its server (max-age, Expires; None = unstated): the next poll waits for them and for the feed's
-    own ttl, at most a day, even beyond MAX_INTERVAL, and leaves out the hours and days that the feed skips, at
-    most for SKIP_CAP. `jitter`, in [0, 1), moves the poll by up to a tenth either way, but never under a limit.
+    `freshness` is the seconds for which its server says that the feed won't change (max-age, Expires; None =
+    unstated): the next poll waits for them and for the feed's own ttl, at most a day, even beyond MAX_INTERVAL, and
+    leaves out the hours and days that the feed skips, at most for SKIP_CAP. `jitter`, in [0, 1), moves the poll by
+    up to a tenth either way, but never under a limit.
     """
     if state.set_interval is not None:
         interval = float(state.set_interval)

@@ -265,11 +265,10 @@ def _listed(block: Sequence[Line]) -> tuple[ListedItem, ...]:
 def choose_canonical(members: Sequence[Member]) -> Member:
     """The entry that stands for the event: a function of the set, not of the order in which its members came.
 
-    In this order: no live page; a full text over part of one over a headline; the heavier
-    feed; a date that the feed gave over a
-    guessed one; the earliest; the longest unbroken text; then outlet, feed and identity, so that there always is
-    an answer. The classes are coarse, so that only a clearly better entry, or one published earlier in the same
-    class, displaces the one that stands: the choice does not flap between equals.
+    In this order: no live page; a full text over part of one over a headline; the heavier feed; a date that the
+    feed gave over a guessed one; the earliest; the longest unbroken text; then outlet, feed and identity, so that
+    there always is an answer. The classes are coarse, so that only a clearly better entry, or one published earlier
+    in the same class, displaces the one that stands: the choice does not flap between equals.
     """
     return min(members, key=_rank)
 

@@ -49,7 +49,7 @@ def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
             for report in clusterer.work():
                 total += report
                 steps.advance(report.entries)
-        prune_all(Pruner(store, settings, utc_now))
+        prune_all(Pruner(elected, settings, utc_now))
         return total
 
 

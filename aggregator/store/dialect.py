@@ -392,7 +392,7 @@ def role_holder(engine: Engine, role: str) -> str:
             # It runs, as another user.
             return "a process of another user" if isinstance(error, PermissionError) else ""
         return f"process {pid}"
-    number = int.from_bytes(role.encode()[:7].ljust(7, b"\0"), "big")
+    number = role_number(role)
     with refusals_told(engine.url), engine.connect() as connection:
         held = connection.exec_driver_sql(
             "SELECT COALESCE(host(client_addr), 'this machine') FROM pg_locks JOIN pg_stat_activity USING (pid) "
