@@ -131,8 +131,10 @@ class Tags:
         """The attributes of this start tag, names in lower case, and whether the element ends with it."""
         if strict := STRICT_TAG.match(self.text, tag.end):
             self.position = strict.end()
-            found = [(m[1], m[2] or m[3] or "") for m in STRICT_ATTRIBUTE.finditer(strict[1])]
-            return _first_of_each(found), bool(strict[2])
+            parts = STRICT_ATTRIBUTE.findall(strict[1])
+            return _first_of_each([(name, double or single) for name, double, single in parts]), bool(
+                strict[2]
+            )
         following = AFTER_OUTLINE.search(self.text, tag.end)
         self.position = following.start() if following else len(self.text)
         part = self.text[tag.end : min(self.position, tag.end + SLOPPY_LIMIT)].rstrip()
@@ -158,13 +160,14 @@ def _first_of_each(found: list[tuple[str, str]]) -> dict[str, str]:
     attributes: dict[str, str] = {}
     for written, value in found:
         name = written.lower()
-        attributes[name] = attributes.get(name) or _resolve(value)
+        if not attributes.get(name):
+            attributes[name] = _resolve(value) if "&" in value else value
     return attributes
 
 
 def _resolve(value: str) -> str:
     """The value with its character references resolved; an ampersand that begins none stands for itself."""
-    return REFERENCE.sub(_referred, value) if "&" in value else value
+    return REFERENCE.sub(_referred, value)
 
 
 def _referred(reference: re.Match[str]) -> str:
