@@ -143,6 +143,20 @@ def test_faults_are_found_and_mended(news: News) -> None:
     assert news.rows("SELECT count(*) FROM v1_entry WHERE event_id IS NULL") == [(0,)]
 
 
+def test_an_empty_event_goes_with_those_merged_into_it_and_is_told(news: News) -> None:
+    at = "'2020-01-01 00:00:00.000000'"
+    store = open_store(news.settings["DATABASE"])
+    with store.write() as db:
+        for number, heir in ((900, "NULL"), (901, "900")):
+            db.execute(text("INSERT INTO event (id, first_seen_at, last_seen_at, entry_count, source_count, "
+                            f"merged_into) VALUES ({number}, {at}, {at}, 1, 1, {heir})"))  # fmt: skip
+    repair(store, (fault for faults in find_faults(store).values() for fault in faults), NOON)
+    assert not any(find_faults(store).values())
+    store.close()
+    assert news.rows("SELECT id FROM v1_event WHERE id >= 900") == []
+    assert news.rows("SELECT event_id, kind FROM v1_change WHERE event_id >= 900") == [(900, "removed")]
+
+
 def test_an_index_of_words_out_of_step_is_found_and_mended(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "news.db")) as db:
         db.execute("INSERT INTO entry_words (entry_words, rowid, title, text) SELECT 'delete', id, title, text "

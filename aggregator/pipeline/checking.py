@@ -7,16 +7,17 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from aggregator.cluster.signature import SCHEME, sign
+from aggregator.cluster.signature import SCHEME
 from aggregator.pipeline.record import refresh_records
-from aggregator.store import Store, checking, decisions
+from aggregator.pipeline.signing import sign_missing
+from aggregator.store import Store, checking
 from aggregator.store import events as stored
 from aggregator.store.checking import Check, Fault
 from aggregator.store.dialect import lock_grouping
+from aggregator.store.retention import remove_events
 from aggregator.types import ChangeKind, EventId
 
-SIGNED = 500
-"""Entries signed in one transaction."""
+Mend = Callable[[Store, datetime], None]
 
 REFRESHED = 250
 """Events whose records are made anew in one transaction."""
@@ -35,43 +36,47 @@ def repair(store: Store, faults: Iterable[Fault], now: datetime) -> None:
     found = {fault.check for fault in faults if fault.can_repair}
     for check, mend in MENDING.items():
         if check in found:
-            mend(store)
+            mend(store, now)
     if found & {Check.COUNTS, Check.RECORDS}:
         _refresh(store, now)
 
 
-def _in_one(mend: Callable[[Connection], None]) -> Callable[[Store], None]:
-    def run(store: Store) -> None:
+def _in_one(mend: Callable[[Connection], None]) -> Mend:
+    return _dated(lambda db, _now: mend(db))
+
+
+def _dated(mend: Callable[[Connection, datetime], None]) -> Mend:
+    def run(store: Store, now: datetime) -> None:
         with store.write() as db:
             lock_grouping(db)
-            mend(db)
+            mend(db, now)
 
     return run
 
 
-def _with_rows(check: Check, mend: Callable[[Connection, list[int]], None]) -> Callable[[Store], None]:
+def _with_rows(check: Check, mend: Callable[[Connection, list[int]], None]) -> Mend:
     return _in_one(lambda db: mend(db, checking.faulty(db, check, SCHEME)))
 
 
-def _sign(store: Store) -> None:
-    while True:
+def _remove_empty(db: Connection, now: datetime) -> None:
+    remove_events(db, [EventId(number) for number in checking.faulty(db, Check.EMPTY, SCHEME)], now)
+
+
+def _sign(store: Store, _now: datetime) -> None:
+    is_more = True
+    while is_more:
         with store.write() as db:
-            missing = decisions.to_sign(db, SCHEME, SIGNED)
-            signatures = sign([entry for _, entry in missing])
-            signed = [(number, entry, s) for (number, entry), s in zip(missing, signatures, strict=True)]
-            decisions.write_signatures(db, signed)
-        if not missing:
-            return
+            is_more = sign_missing(db)
 
 
-MENDING: dict[Check, Callable[[Store], None]] = {
+MENDING: dict[Check, Mend] = {
     Check.FILE: _in_one(checking.rebuild_indexes),
     Check.WORDS: _in_one(checking.rebuild_words),
     Check.UNSIGNED: _sign,
     Check.OTHER_SCHEME: _sign,
     Check.DAYS: _with_rows(Check.DAYS, checking.date_signatures),
     Check.UNGROUPED: _with_rows(Check.UNGROUPED, checking.ask_to_group),
-    Check.EMPTY: _with_rows(Check.EMPTY, checking.remove_empty),
+    Check.EMPTY: _dated(_remove_empty),
 }
 
 

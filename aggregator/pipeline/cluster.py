@@ -18,7 +18,7 @@ from aggregator.cluster.judge import AT_ONCE, Met, Pairs, place, survey, weigh_s
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.prepared import Prepared, prepare
 from aggregator.cluster.rows import Rows
-from aggregator.cluster.signature import SCHEME, sign
+from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.config import Settings
 from aggregator.pipeline.calibrating import network_of
@@ -27,6 +27,7 @@ from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.pipeline.reports import ClusterReport
+from aggregator.pipeline.signing import sign_missing
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
@@ -88,7 +89,6 @@ FEW = 3_000
 
 EMPTY: Mapping[EntryId, str] = {}
 REGROUP = 250
-RESIGN = 500
 RELATE = 250
 
 
@@ -203,7 +203,7 @@ class Clusterer:
             self._start_anew()
         while not self._all_signed:
             with self._store.write() as db:
-                self._all_signed = not self._sign_anew(db)
+                self._all_signed = not sign_missing(db)
             yield ClusterReport()
         if self._network.semantic:
             yield from self._encode()
@@ -220,14 +220,6 @@ class Clusterer:
                     return
                 report = self._settle(db, batch)
             yield report
-
-    def _sign_anew(self, db: Connection) -> bool:
-        """Makes signatures of another scheme anew; False if there are none."""
-        missing = decisions.to_sign(db, SCHEME, RESIGN)
-        signatures = sign([entry for _, entry in missing])
-        signed = [(number, entry, s) for (number, entry), s in zip(missing, signatures, strict=True)]
-        decisions.write_signatures(db, signed)
-        return bool(missing)
 
     def _encode(self) -> Iterator[ClusterReport]:
         """Encodes what waits; at first also what new entries may meet, from before this was asked for."""

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from aggregator.store import Store
 from aggregator.store.dialect import among, chunks
-from aggregator.store.tables import ENTRY, EVENT, SIGNATURE, TEASER
+from aggregator.store.tables import ENTRY, SIGNATURE
 
 VIEWS = ("v1_event", "v1_event_entry", "v1_teaser", "v1_entry", "v1_change", "v1_feed")
 
@@ -156,12 +156,3 @@ def ask_to_group(db: Connection, entries: list[int]) -> None:
     """These entries wait for the clusterer."""
     for part in chunks(entries):
         db.execute(update(ENTRY).where(among(ENTRY.c.id, part)).values(pending=True))
-
-
-def remove_empty(db: Connection, events: list[int]) -> None:
-    """Removes events that no entry is in."""
-    for part in chunks(events):
-        elsewhere = update(TEASER).where(among(TEASER.c.related_event_id, part))
-        db.execute(elsewhere.values(related_event_id=None))
-        db.execute(delete(TEASER).where(among(TEASER.c.event_id, part)))
-        db.execute(delete(EVENT).where(among(EVENT.c.id, part)))

@@ -155,8 +155,7 @@ def remove_old(db: Connection, kept: Retention, since: Place | None, now: dateti
     if old.events:
         _remember(db, old.entries, now)
         _remove_entries(db, old.entries)
-        _remove_events(db, old.events)
-        add_changes(db, [(event, ChangeKind.REMOVED, None) for event in old.events], now)
+        remove_events(db, old.events, now)
     return old
 
 
@@ -198,7 +197,8 @@ def _remove_entries(db: Connection, entries: Iterable[EntryId]) -> None:
         db.execute(delete(ENTRY).where(among(ENTRY.c.id, part)))
 
 
-def _remove_events(db: Connection, events: Sequence[EventId]) -> None:
+def remove_events(db: Connection, events: Sequence[EventId], now: datetime) -> None:
+    """Removes events that no entry is in any more, with those merged into them; the change log says so of each."""
     merged = select(EVENT.c.id).where(among(EVENT.c.merged_into, events))
     doomed = [*(row.id for row in db.execute(merged)), *events]
     for part in chunks(doomed):
@@ -207,6 +207,7 @@ def _remove_events(db: Connection, events: Sequence[EventId]) -> None:
         elsewhere = update(TEASER).where(among(TEASER.c.related_event_id, part))
         db.execute(elsewhere.values(related_event_id=None))
         db.execute(delete(EVENT).where(among(EVENT.c.id, part)))
+    add_changes(db, [(event, ChangeKind.REMOVED, None) for event in events], now)
 
 
 def remove_changes(db: Connection, kept: Retention) -> int:
