@@ -12,7 +12,7 @@ SIGNED = 500
 
 
 def sign_missing(db: Connection) -> bool:
-    """Signs some entries without a signature of this scheme, which then wait to be grouped; False if there are none."""
+    """Signs some entries without a signature of this scheme, which then wait to be grouped; False without any."""
     missing = decisions.to_sign(db, SCHEME, SIGNED)
     signatures = sign([entry for _, entry in missing])
     signed = [(number, entry, s) for (number, entry), s in zip(missing, signatures, strict=True)]
