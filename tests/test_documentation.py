@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -65,6 +67,18 @@ def test_examples_in_sql_run(document: Path, tmp_path: Path) -> None:
     for example in re.findall(r"```sql\n(.*?)```", document.read_text(), re.DOTALL):
         with closing(sqlite3.connect(tmp_path / "news.db")) as db:
             db.executescript(example)
+
+
+def test_the_documents_make_a_site_that_asks_no_other_server(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr  # a page that the menu leaves out, or a link that leads nowhere
+    pages = list(tmp_path.glob("*.html"))
+    assert len(pages) > len(DOCUMENTS) - 2
+    for page in pages:
+        assert not re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=.?https?:[^>]+>", page.read_text()), (
+            page.name
+        )
 
 
 def test_every_column_of_every_view_is_described(tmp_path: Path) -> None:
