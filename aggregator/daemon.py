@@ -27,12 +27,13 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
+from aggregator.pipeline.outage import Outage
 from aggregator.pipeline.poll import THREADS, PollWorkers, open_poller
 from aggregator.pipeline.pruning import Pruner
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.pipeline.watching import Watch
 from aggregator.schedule import NEVER, earliest
-from aggregator.store import Store, StoreError, open_store
+from aggregator.store import Store, StoreError, UnreachableError, open_store
 from aggregator.store.dialect import hold_polling, tidy
 from aggregator.store.feeds import due_feeds, end_leases, lease_feeds, next_due, put_off
 from aggregator.store.office import Office
@@ -89,20 +90,22 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
     with ExitStack() as stack:
         stack.callback(store.close)
         scheduler = BackgroundScheduler(timezone=UTC)
-        add = partial(scheduler.add_job, trigger="interval", max_instances=1, coalesce=True)
+        runs = _Runs(stop, Outage(store))
+        add = partial(runs.add, scheduler)
+        add(runs.outage.look, seconds=TICK_SECONDS)
         if roles.poll:
             workers = _start_polling(stack, store, settings, meters, add)
         if roles.cluster:
             office = stack.enter_context(Office(store, "cluster"))
             if office.seek() is None and store.engine.dialect.name == "sqlite":
                 raise DaemonError(_taken("groups the entries of"))
-            add(_guarded(_Grouping(office, settings, meters, stop).look), seconds=TICK_SECONDS)
-            courier = _start_webhook(stack, office, settings, meters, stop)
+            add(_Grouping(office, settings, meters, stop).look, seconds=TICK_SECONDS)
+            courier = _start_webhook(stack, office, settings, meters, runs)
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
-        add(_guarded(partial(tidy, store.engine)), hours=TIDY_HOURS)
+        add(partial(tidy, store.engine), hours=TIDY_HOURS)
         if roles.poll:
-            add(_guarded(Watch(store, utc_now, meters.tally).look), seconds=WATCH_SECONDS)
+            add(Watch(store, utc_now, meters.tally).look, seconds=WATCH_SECONDS)
         logging.getLogger("apscheduler").setLevel(
             logging.ERROR
         )  # it warns whenever a run is longer than its tick
@@ -155,17 +158,14 @@ def _start_polling(
     threading.Thread(
         target=_log_reports, args=(workers.reports(), meters), name="reports", daemon=True
     ).start()
-    add(_guarded(watch.look), seconds=OPML_SECONDS)
-    add(
-        _guarded(_DueFeeds(store, settings, queue, workers, poller.worker).look),
-        seconds=TICK_SECONDS,
-        next_run_time=utc_now(),
-    )
+    add(watch.look, seconds=OPML_SECONDS)
+    due = _DueFeeds(store, settings, queue, workers, poller.worker)
+    add(due.look, seconds=TICK_SECONDS, next_run_time=utc_now())
     return workers
 
 
 def _start_webhook(
-    stack: ExitStack, office: Office, settings: Settings, meters: Meters, stop: threading.Event
+    stack: ExitStack, office: Office, settings: Settings, meters: Meters, runs: _Runs
 ) -> threading.Thread | None:
     """The thread that sends messages until the stop, None without a webhook; changes are put out, or no more."""
     url = settings.webhook_url
@@ -180,17 +180,45 @@ def _start_webhook(
     courier = Courier(office.store, settings, poster, utc_now, Random())  # noqa: S311 (waits, no secrets)
 
     def deliver() -> None:
-        while office.is_held and not stop.is_set() and (done := courier.deliver()) is not None:
+        while office.is_held and not runs.stop.is_set() and (done := courier.deliver()) is not None:
             meters.count_messages(done.delivered, done.failed, done.dead)
 
     def run() -> None:
-        while not stop.wait(TICK_SECONDS):
-            _guarded(deliver)()
+        while not runs.stop.wait(TICK_SECONDS):
+            runs.run(deliver)
 
     thread = threading.Thread(target=run, name="webhook", daemon=True)
     thread.start()
     log.info("events are told to %s", redacted(url))
     return thread
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Runs of jobs, until `stop`; while the database is away there are none.
+
+    All their exceptions are logged: a bug, or a full disk, ends one run and not the daemon.
+    """
+
+    stop: threading.Event
+    outage: Outage
+
+    def add(self, scheduler: BackgroundScheduler, job: Callable[[], None], **when: object) -> None:
+        """Has the job run at intervals."""
+        scheduler.add_job(partial(self.run, job), "interval", max_instances=1, coalesce=True, **when)
+
+    def run(self, job: Callable[[], None]) -> None:
+        """One run."""
+        if self.outage.is_on and job != self.outage.look:
+            return
+        try:
+            job()
+        except UnreachableError as error:
+            self.outage.begin(error)
+        except StoreError as error:
+            log.error("%s", error)  # noqa: TRY400 (no bug of ours)
+        except Exception:
+            log.exception("a bug ended this run; trying again")
 
 
 class _DueFeeds:
@@ -384,17 +412,3 @@ def _stop_on_signals(stop: threading.Event) -> None:
     threading.Thread(target=watch, args=(teller,), name="stop", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: None)
-
-
-def _guarded(job: Callable[[], None]) -> Callable[[], None]:
-    """The job with all its exceptions logged: a bug, or a full disk, ends one run and not the daemon."""
-
-    def run() -> None:
-        try:
-            job()
-        except StoreError as error:
-            log.error("%s", error)  # noqa: TRY400 (no bug of ours)
-        except Exception:
-            log.exception("a bug ended this run; trying again")
-
-    return run

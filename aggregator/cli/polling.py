@@ -80,11 +80,11 @@ def _print_summary(
     reports: list[PollReport], grouped: ClusterReport | None, seconds: float, *, as_json: bool
 ) -> None:
     results = Counter(report.result for report in reports)
-    failed = [report for report in reports if report.result is Result.FAILED]
+    failed = [report for report in reports if report.result in {Result.FAILED, Result.UNREACHED}]
     summary = {
         "feeds ok": results[Result.OK],
         "feeds unchanged": results[Result.UNCHANGED],
-        "feeds failed": results[Result.FAILED],
+        "feeds failed": len(failed),
         "entries seen": sum(report.seen for report in reports),
         "entries new": sum(report.new for report in reports),
         "events new": grouped.created if grouped else 0,

@@ -23,7 +23,7 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.news import read_news
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import after_failure, after_success, capped_waits, wants_whole
-from aggregator.store import Store, StoreError
+from aggregator.store import Store, StoreError, UnreachableError
 from aggregator.store.entries import save_poll
 from aggregator.store.feeds import (
     LEASE,
@@ -95,6 +95,8 @@ class Poller:
                 take_turn(db, state.id, host, self.settings)
         except StaleLeaseError:
             return PollReport(state, Result.PASSED_OVER, 0, 0, 0, "")
+        except UnreachableError as error:
+            return PollReport(state, Result.UNREACHED, 0, 0, 0, str(error))
         is_whole = wants_whole(state, asked_at)
         question = replace(state, etag="", last_modified="") if is_whole else state
         result = self.fetcher.fetch(question, _SharedPermits(self, permits, host))
@@ -248,7 +250,9 @@ class PollWorkers:
                     self._queue.put_back(state, busy.seconds)
                 except StoreError as error:
                     self._held[state.id] = time.monotonic() + self._poller.settings.min_interval
-                    self._reports.put(PollReport(state, Result.FAILED, 0, 0, 0, str(error)))
+                    is_away = isinstance(error, UnreachableError)
+                    result = Result.UNREACHED if is_away else Result.FAILED
+                    self._reports.put(PollReport(state, result, 0, 0, 0, str(error)))
                 finally:
                     if is_done:
                         self._queue.done(state)
@@ -259,6 +263,8 @@ class PollWorkers:
         while not self._ended.wait(RENEW_SECONDS):
             try:
                 self._renew(self._poller.now() + LEASE)
+            except UnreachableError:
+                continue  # the polls themselves say so
             except StoreError as error:
                 log.warning("%s", error)
 

@@ -16,6 +16,7 @@ class Result(StrEnum):
     FAILED = "failed"
     PASSED_OVER = "passed over"
     STALE = "stale"
+    UNREACHED = "database unreachable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class PollReport:
 
     `seconds`: from its start to its last write.
     Passed over: not asked, as it was asked by somebody else since its state was read, or left the list. Stale:
-    asked, but given to somebody else meanwhile, so that nothing was kept.
+    asked, but given to somebody else meanwhile, so that nothing was kept. Unreached: nothing was kept, as the
+    database could not be reached.
     """
 
     state: FeedState

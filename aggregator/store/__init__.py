@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import Commits, StoreError, open_engine, refusals_told
+from aggregator.store.dialect import Commits, StoreError, UnreachableError, open_engine, refusals_told
 from aggregator.store.schema import upgrade
 
-__all__ = ["Store", "StoreError", "open_store"]
+__all__ = ["Store", "StoreError", "UnreachableError", "open_store"]
 
 
 class Store:

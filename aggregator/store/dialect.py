@@ -33,10 +33,12 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DBAPIError,
     InterfaceError,
     InternalError,
     OperationalError,
 )
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -63,6 +65,10 @@ class StoreError(Exception):
     """The database can't be used; the text says what, where and what to do."""
 
 
+class UnreachableError(StoreError):
+    """The server does not answer, or cut the connection off: all that is asked of it fails until it is back."""
+
+
 ADVICE = (
     ("disk is full", "free some space there, then run it again"),
     ("locked", "another program holds the database: let it finish, or stop it"),
@@ -74,10 +80,17 @@ ADVICE = (
         "is no database of this program: name another file; this one is left as it is",
     ),
     ("disk I/O error", "check the disk and its free space"),
+    ("too many", "raise max_connections on the server, or start fewer processes"),
     ("password", "correct the user or the password in the URL"),
     ("does not exist", "create it on the server, or correct the URL"),
 )
 """What to do about a refusal, by a part of the driver's own words."""
+
+AWAY = ("08", "57P", "53300")
+"""PostgreSQL's codes of a server that is not there for us: connections fail, it stops or starts, it is full."""
+
+POOL_SECONDS = 30
+"""How long a thread waits for one of a PostgreSQL server's connections."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -166,7 +179,12 @@ def open_engine(url: str) -> Engine:
         parsed = parsed.set(drivername="postgresql+psycopg")
     try:
         return create_engine(
-            parsed, pool_size=20, max_overflow=20, pool_pre_ping=True, connect_args=_watched(parsed)
+            parsed,
+            pool_size=20,
+            max_overflow=20,
+            pool_timeout=POOL_SECONDS,
+            pool_pre_ping=True,
+            connect_args=_watched(parsed),
         )
     except ImportError as error:
         raise StoreError(
@@ -274,12 +292,24 @@ def refusals_told(url: URL) -> Iterator[None]:
     try:
         yield
     except (OperationalError, InterfaceError, InternalError) as error:
-        raise _refusal(url, error.orig) from None
+        refusal = _refusal(url, error.orig)
+        raise (UnreachableError(str(refusal)) if _is_cut_off(url, error) else refusal) from None
+    except PoolTimeoutError:
+        raise UnreachableError(
+            f"{_place(url)}: none of its connections came free for {POOL_SECONDS} s: "
+            "look what keeps the server busy"
+        ) from None
     except DatabaseError as error:
         # SQLite has no class of its own for a damaged file; the subclasses left over are bugs of ours.
         if type(error) is not DatabaseError:
             raise
         raise _refusal(url, error.orig) from None
+
+
+def _is_cut_off(url: URL, error: DBAPIError) -> bool:
+    """Whether the server is gone, not only this statement refused."""
+    code = getattr(error.orig, "sqlstate", None) or ""
+    return not _is_sqlite(url) and (error.connection_invalidated or not code or code.startswith(AWAY))
 
 
 def _refusal(url: URL, reason: BaseException | None) -> StoreError:

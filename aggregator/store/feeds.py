@@ -45,8 +45,8 @@ from aggregator.types import (
 IMPORTED = "import:"
 """What the URLs of feeds begin with that stand for imported entries, one for each source."""
 
-LEASE = timedelta(seconds=30)
-RENEW_SECONDS = 10.0
+LEASE = timedelta(seconds=9)
+RENEW_SECONDS = 3.0
 """How long a feed stays with a process that says nothing more of it, and how often a process does. What waited with
 one that was killed is taken over so soon; a poll whose lease lapsed and was given to another writes nothing."""
 

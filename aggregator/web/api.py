@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from aggregator.publish import event_json, feed_advice, feed_json, plain_json
+from aggregator.store import StoreError
 from aggregator.store.events import teasers_of
 from aggregator.store.feeds import feed_statuses
 from aggregator.store.listing import entry_record, list_changes, list_entries, list_events
@@ -354,7 +355,10 @@ async def _events(request: Request, after: int) -> AsyncIterator[str]:
     loop = asyncio.get_running_loop()
     beat = loop.time() + BEAT_SECONDS
     while not (request.app.state.stopping.is_set() or await request.is_disconnected()):
-        found = await _changes(request, after, MOST)
+        try:
+            found = await _changes(request, after, MOST)
+        except StoreError:
+            return  # EventSource comes back by itself, with the last cursor that it had
         for change in found:
             after = change.cursor
             yield f"event: change\nid: {change.cursor}\ndata: {json.dumps(_plain(change))}\n\n"
