@@ -58,6 +58,15 @@ class FeedList:
 
 
 @dataclass(frozen=True, slots=True)
+class ListSource:
+    """The file that a list was read from: a hash of its content, the machine and path, when it was saved."""
+
+    digest: str
+    place: str
+    saved_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ListChange:
     """How many feeds a new list brought for the first time, brought back, let go, and says something else of."""
 

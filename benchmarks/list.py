@@ -18,10 +18,10 @@ from typing import Self
 from aggregator.config import load_settings
 from aggregator.opml import read_opml
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.lists import put_in_force
+from aggregator.pipeline.lists import ListFile, put_in_force
 from aggregator.store import Store, open_store
 from aggregator.store.feeds import due_feeds, put_off
-from aggregator.types import FeedId
+from aggregator.types import FeedId, ListSource
 
 OUTLINE = '<outline text="Paper {0}" type="rss" xmlUrl="https://paper{0}.example/feed.xml" htmlUrl="https://paper{0}.example/"/>'
 PAUSE = 0.005
@@ -70,8 +70,8 @@ def row(count: int, database: str) -> str:
     try:
         read = seconds(lambda: read_opml(text.encode()))
         with Writer(store) as writer:
-            first = seconds(lambda: put_in_force(store, read_opml(text.encode()), settings))
-            reload = seconds(lambda: put_in_force(store, read_opml(edited), settings))
+            first = seconds(lambda: put_in_force(store, listed(text.encode()), settings))
+            reload = seconds(lambda: put_in_force(store, listed(edited), settings))
         later = utc_now() + timedelta(days=1)
         with store.write() as db:
             put_off(db, [(FeedId(number), later) for number in range(1, count + 1)])
@@ -83,6 +83,11 @@ def row(count: int, database: str) -> str:
         f"| {count:,} | {read:.2f} s | {first:.2f} s | {reload:.2f} s | {writer.longest * 1000:.0f} ms "
         f"| {tick * 1000:.1f} ms |"
     )
+
+
+def listed(content: bytes) -> ListFile:
+    """The list of this content, as if just read."""
+    return ListFile(read_opml(content), ListSource("", "", utc_now()))
 
 
 def opml(count: int) -> str:

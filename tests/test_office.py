@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -169,59 +168,6 @@ class _Group:
     def end(self) -> None:
         while self.running:
             self.kill(0)
-
-
-def test_killed_and_cut_off_at_random_moments_nothing_is_lost_or_doubled(
-    new_database: str, tmp_path: Path
-) -> None:
-    chance = random.Random(20261126)
-    entries = _entries(480, chance)
-    parts = [write_jsonl(tmp_path / f"{n}.jsonl", entries[n::4]) for n in range(4)]
-    store = open_store(new_database)
-    group = _Group(tmp_path, new_database)
-    with ExitStack() as stack:
-        stack.callback(store.close)
-        stack.callback(group.end)
-        for _ in range(2):
-            group.start()
-        # Four at once, at a barrier of their own making: all read the same moment, none waits for another.
-        bringing = [
-            subprocess.Popen(
-                command("import", part),
-                cwd=tmp_path,
-                env=environment(tmp_path, {"DATABASE": new_database}),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            for part in parts
-        ]
-        for round_ in range(4):
-            time.sleep(chance.uniform(0.5, 2))
-            if round_ == 1:
-                _cut_off(new_database)
-            else:
-                group.kill(chance.randrange(len(group.running)))
-                group.start()
-        for part, process in zip(parts, bringing, strict=True):
-            if process.wait(PATIENCE_SECONDS) != 0:  # it was cut off: importing again doubles nothing
-                run(tmp_path, "import", part, settings={"DATABASE": new_database})
-        _wait(lambda: _is_at_rest(store))
-        group.end()
-    again = open_store(new_database)
-    with again.read() as db:
-        found = contents_by(lambda sql: [tuple(row) for row in db.exec_driver_sql(sql)])
-        changes = db.exec_driver_sql("SELECT event_id, kind FROM v1_change").all()
-        alive = db.exec_driver_sql("SELECT id, merged_into FROM event").all()
-    again.close()
-    assert len(found.entries) == len(entries)
-    expected = Counter(
-        frozenset((f"import:Outlet {n}", f"{event}-{n}") for n in range(4)) for event in range(120)
-    )
-    assert Counter(found.events) == expected
-    created = Counter(row.event_id for row in changes if row.kind == "created")
-    assert created == Counter({row.id: 1 for row in alive})
-    merged = Counter(row.event_id for row in changes if row.kind == "merged")
-    assert merged == Counter({row.id: 1 for row in alive if row.merged_into is not None})
 
 
 def _is_at_rest(store: Store) -> bool:

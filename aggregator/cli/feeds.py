@@ -14,7 +14,7 @@ from aggregator.opml import OpmlError, path_of, read_opml, same_address, usable_
 from aggregator.opml.edit import add_feeds, remove_feed
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.editing import change_list
-from aggregator.pipeline.lists import feeds_to_ask, put_in_force, read_list
+from aggregator.pipeline.lists import ListFile, Outdated, feeds_to_ask, put_in_force, read_file, read_list
 from aggregator.publish import feed_advice, feed_json
 from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_polling
@@ -49,10 +49,11 @@ def list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
     """Polls every feed that may be asked, then says what a person should do; exit status 1 if there is anything."""
-    listed = read_list(settings)
+    file = read_file(settings)
+    listed = file.feeds
     store = open_store(settings.database)
     try:
-        _poll(store, settings)
+        _poll(store, settings, file)
         with store.read() as db:
             feeds = feed_statuses(db)
     finally:
@@ -71,14 +72,15 @@ def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
     return TO_DO if found or listed.warnings else 0
 
 
-def _poll(store: Store, settings: Settings) -> None:
+def _poll(store: Store, settings: Settings, listed: ListFile) -> None:
     with hold_polling(store.engine) as held:
         if not held:
             sys.stderr.write("aggregator: another process polls for this database: this is what it found\n")
             return
         with store.write() as db:
             end_leases(db)
-        put_in_force(store, read_list(settings), settings)
+        if isinstance(kept := put_in_force(store, listed, settings), Outdated):
+            sys.stderr.write(f"aggregator: {kept}\n")
         poll_once(store, settings, feeds_to_ask(store, utc_now(), settings, every=True))
         cluster_once(store, settings)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from aggregator.cli.screen import GROUPED_ELSEWHERE, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.lists import feeds_to_ask, put_in_force, read_list
+from aggregator.pipeline.lists import Outdated, feeds_to_ask, put_in_force, read_file
 from aggregator.pipeline.memory import share_one_arena
 from aggregator.pipeline.reports import ClusterReport, PollReport, Result
 from aggregator.store import Store, open_store
@@ -40,8 +40,8 @@ def serve(settings: Settings, arguments: argparse.Namespace) -> int:
 def poll(settings: Settings, arguments: argparse.Namespace) -> int:
     """One pass over the feeds that are due (or all), clustering included; a summary on standard output."""
     share_one_arena()
-    feeds = read_list(settings)
-    for warning in feeds.warnings:
+    listed = read_file(settings)
+    for warning in listed.feeds.warnings:
         sys.stderr.write(f"aggregator: {settings.opml}: {warning}\n")
     store = open_store(settings.database)
     try:
@@ -52,7 +52,8 @@ def poll(settings: Settings, arguments: argparse.Namespace) -> int:
             started = time.monotonic()
             with store.write() as db:
                 end_leases(db)
-            put_in_force(store, feeds, settings)
+            if isinstance(kept := put_in_force(store, listed, settings), Outdated):
+                sys.stderr.write(f"aggregator: {kept}\n")
             states = feeds_to_ask(store, utc_now(), settings, every=arguments.all)
             reports, grouped = _pass(store, settings, states)
         seconds = time.monotonic() - started

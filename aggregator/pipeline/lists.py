@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import socket
 import time
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +18,8 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.schedule import due_at_all
 from aggregator.store import Store
 from aggregator.store.feeds import due_feeds, free_feeds, listed_feeds
-from aggregator.store.syncing import plan_list, write_list
-from aggregator.types import FeedList, FeedState, ListChange
+from aggregator.store.syncing import declare_list, overruled, plan_list, write_list
+from aggregator.types import FeedList, FeedState, ListChange, ListSource
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,31 @@ MOST_WARNINGS = 20
 SETTLED_SECONDS = 2.0
 """Age of a file from which its time of change tells: some file systems count in steps of two seconds (FAT), most
 in those of the kernel's clock, and two saves within one step may leave the same size."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListFile:
+    """The feeds of an OPML file, and what tells it from other processes' files."""
+
+    feeds: FeedList
+    source: ListSource
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """The list was not put in force: that of `later` stays, a file that was saved later elsewhere."""
+
+    source: ListSource
+    later: ListSource
+
+    def __str__(self) -> str:
+        """What that means, and what to do."""
+        return (
+            f"{self.source.place} is another list than the one in force, and was saved earlier "
+            f"({self.source.saved_at:%Y-%m-%d %H:%M} UTC): {self.later.place} of "
+            f"{self.later.saved_at:%Y-%m-%d %H:%M} UTC stays in force. Copy that file here, or save this one again "
+            "to put it in force."
+        )
 
 
 class _Mark(NamedTuple):
@@ -47,7 +75,7 @@ class OpmlWatch:
         """The state of the file about which nothing is left to do."""
         self._refused: _Mark | None = None
         """The state of the file that could not be read at the last look."""
-        self._digest = b""
+        self._digest = ""
 
     def start(self) -> None:
         """Puts the list of the file in force, or says that the last good one stays so.
@@ -89,13 +117,16 @@ class OpmlWatch:
         self._known = mark if is_settled else None
 
     def _load(self) -> None:
-        content = _read(self._settings.opml)
-        digest = hashlib.blake2b(content).digest()
-        if digest == self._digest:
+        content, source = _read(self._settings.opml)
+        if source.digest == self._digest:
             return
         feeds = _feeds(content, self._settings)
-        done = put_in_force(self._store, feeds, self._settings)
-        self._digest = digest
+        done = put_in_force(self._store, ListFile(feeds, source), self._settings)
+        if isinstance(done, Outdated):
+            # Not kept as known: saved again, the same content may be put in force.
+            log.warning("%s", done)
+            return
+        self._digest = source.digest
         log.info(
             "%s: %d feeds, %d of them new, %d back; %d have left the list",
             self._settings.opml,
@@ -111,23 +142,35 @@ class OpmlWatch:
             log.warning("%s: %d more such warnings: `feeds check` shows all", self._settings.opml, more)
 
 
-def put_in_force(store: Store, feeds: FeedList, settings: Settings) -> ListChange:
-    """What has changed: the list in force becomes `feeds`.
+def put_in_force(store: Store, listed: ListFile, settings: Settings) -> ListChange | Outdated:
+    """What has changed: the list in force becomes that of this file, unless another one was saved later elsewhere.
 
     What changes is found without keeping anybody from writing, and written in transactions of some milliseconds. A
     crash between them leaves a part of it; whoever puts the list in force next does the rest.
     """
+    with store.write() as db:
+        later = declare_list(db, listed.source)
+    if later is not None:
+        return Outdated(listed.source, later)
     with store.read() as db:
-        plan = plan_list(db, feeds.feeds, settings, utc_now())
+        plan = plan_list(db, listed.feeds.feeds, settings, utc_now())
     for part in plan.parts():
         with store.write() as db:
+            if (later := overruled(db, listed.source)) is not None:
+                return Outdated(listed.source, later)
             write_list(db, part)
     return plan.change
 
 
 def read_list(settings: Settings) -> FeedList:
     """The feeds of the OPML file. Raises OpmlError if it is missing or can't be a list of feeds."""
-    return _feeds(_read(settings.opml), settings)
+    return read_file(settings).feeds
+
+
+def read_file(settings: Settings) -> ListFile:
+    """The same with the file's mark, for `put_in_force`."""
+    content, source = _read(settings.opml)
+    return ListFile(_feeds(content, settings), source)
 
 
 def _mark(file: Path) -> _Mark:
@@ -138,13 +181,19 @@ def _mark(file: Path) -> _Mark:
     return _Mark(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _read(file: Path) -> bytes:
+def _read(file: Path) -> tuple[bytes, ListSource]:
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            content = opened.read()
+            saved_at = os.fstat(opened.fileno()).st_mtime
     except OSError as error:
         raise OpmlError(
             f"{file}: can't be read ({error.strerror}): create it or name another with --opml."
         ) from None
+    place = f"{socket.gethostname()}:{file.resolve()}"
+    return content, ListSource(
+        hashlib.blake2b(content).hexdigest(), place, datetime.fromtimestamp(saved_at, UTC)
+    )
 
 
 def _feeds(content: bytes, settings: Settings) -> FeedList:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import bindparam, delete, exists, insert, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.config import Settings
@@ -16,8 +16,8 @@ from aggregator.credentials import redacted, redacted_text
 from aggregator.schedule import NEVER
 from aggregator.store.dialect import among, chunks, insert_new, lock_list
 from aggregator.store.feeds import IMPORTED, feed_values, write_all
-from aggregator.store.tables import FEED
-from aggregator.types import Feed, FeedHealth, ListChange
+from aggregator.store.tables import FEED, LIST_IN_FORCE
+from aggregator.types import Feed, FeedHealth, ListChange, ListSource
 
 PART = 500
 """Feeds written in one transaction, some 10 ms: a poll that has something to keep waits no longer for the list."""
@@ -81,6 +81,45 @@ class ListPlan:
                 yield ListPlan(self.change, (), (), (part,), ())
         for part in _parts(self.sooner):
             yield ListPlan(self.change, (), (), (), part)
+
+
+def declare_list(db: Connection, source: ListSource) -> ListSource | None:
+    """None if the list of this file is the one in force from here on; else the file whose list stays in force.
+
+    Many processes may poll one PostgreSQL, each with a file of its own. One that differs from the list in force is
+    put in force unless it was saved earlier, on another machine or under another path: a process that starts with
+    an outdated copy undoes nobody's edit. On SQLite one process polls, and its file is in force.
+    """
+    if db.dialect.name == "sqlite":
+        return None
+    lock_list(db)
+    known = _list_in_force(db)
+    if known is not None:
+        if known.digest == source.digest:
+            return None
+        if known.place != source.place and known.saved_at > source.saved_at:
+            return known
+    db.execute(delete(LIST_IN_FORCE))
+    values = {"digest": source.digest, "place": source.place, "saved_at": source.saved_at}
+    db.execute(insert(LIST_IN_FORCE).values(values))
+    return None
+
+
+def overruled(db: Connection, source: ListSource) -> ListSource | None:
+    """The file that another process has put in force since this one was declared, None if none did.
+
+    None can until this transaction ends.
+    """
+    if db.dialect.name == "sqlite":
+        return None
+    lock_list(db)
+    known = _list_in_force(db)
+    return None if known is None or known.digest == source.digest else known
+
+
+def _list_in_force(db: Connection) -> ListSource | None:
+    row = db.execute(select(LIST_IN_FORCE)).first()
+    return None if row is None else ListSource(row.digest, row.place, row.saved_at)
 
 
 def sync_feeds(db: Connection, feeds: Sequence[Feed], settings: Settings, now: datetime) -> ListChange:

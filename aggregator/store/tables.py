@@ -141,6 +141,15 @@ class ElectionRow(Row, table=True):
     term: int = Field(sa_column=Column(BIG_ID, nullable=False))
 
 
+class ListInForceRow(Row, table=True):
+    """The file that the list in force was read from (PostgreSQL only, where several are used; types.ListSource)."""
+
+    __tablename__ = "list_in_force"
+    digest: str = Field(sa_column=Column(Text, primary_key=True))
+    place: str = Field(sa_column=_text())
+    saved_at: datetime = Field(sa_column=_time())
+
+
 class DocumentRow(Row, table=True):
     """What a feed's document held when it was last read (types.Seen). Apart from the feed: it is seldom needed."""
 
@@ -431,6 +440,7 @@ FEED = table_of(FeedRow)
 HOST_TURN = table_of(HostTurnRow)
 HOST_PLACE = table_of(HostPlaceRow)
 ELECTION = table_of(ElectionRow)
+LIST_IN_FORCE = table_of(ListInForceRow)
 DOCUMENT = table_of(DocumentRow)
 ACTIVITY = table_of(ActivityRow)
 EVENT = table_of(EventRow)
