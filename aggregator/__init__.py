@@ -2,13 +2,13 @@
 
 The house has five floors; a room imports lower floors only (tests/test_architecture.py holds it to that).
 
-    4  daemon.py  cli/                         doors: timers and signals; commands
+    4  daemon.py  timers.py  cli/              doors: timers and signals; commands   home of apscheduler
        web/                                    pages, JSON, feeds               home of fastapi, uvicorn, jinja2
        demo/                                   sample feeds of our own, served on loopback
     3  pipeline/                               the two flows in order, the only place where rooms meet
        meters.py                               what is counted                  home of prometheus_client
     2  fetch/                                  FeedStates -> FetchResults            home of httpx
-       workers/                                parse and normalise in killable processes
+       workers/  supervisor.py                 parse in killable processes; what systemd is told
        store/                                  tables, migrations, reads and writes  home of sqlmodel, alembic
     1  opml/                                   OPML bytes -> FeedList                home of listparser
        schedule.py  moves.py                   FeedState + outcome + now -> FeedState

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -12,18 +13,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import Random
-
-from apscheduler.schedulers.background import BackgroundScheduler
 
 from aggregator.config import Settings
 from aggregator.credentials import redacted
 from aggregator.fetch import FetchError, HostQueue, Poster
 from aggregator.meters import Meters
 from aggregator.pipeline.calibrating import network_of
-from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.clock import Clock, running, utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
@@ -33,21 +32,30 @@ from aggregator.pipeline.pruning import Pruner
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.pipeline.watching import Watch
 from aggregator.schedule import NEVER, earliest
-from aggregator.store import Store, StoreError, UnreachableError, open_store
+from aggregator.store import Store, StoreError, open_store
+from aggregator.store.clocks import doubt_future, move_times
 from aggregator.store.dialect import hold_polling, tidy
 from aggregator.store.feeds import due_feeds, end_leases, lease_feeds, next_due, put_off
 from aggregator.store.office import Office
 from aggregator.store.outbox import switch_webhook
+from aggregator.supervisor import Supervisor
+from aggregator.timers import Timers
 from aggregator.types import FeedState
 
 log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1
 OPML_SECONDS = 1
-TIDY_HOURS = 6
+TIDY_SECONDS = 6 * 3600
 WATCH_SECONDS = 60
+HEART_SECONDS = 10
 STOP_SECONDS = 3.0
 """What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
+
+WATCHED = ("polling", "database", "outage")
+"""The timers whose runs are short: one that hangs is a hang of the program.
+
+Grouping may take minutes (an import)."""
 
 AHEAD = 4 * THREADS
 """Hosts that wait for a thread up to which more feeds are leased: a second's work, so that several processes share
@@ -84,40 +92,39 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
     """
     stop = threading.Event()
     _stop_on_signals(stop)
+    supervisor = Supervisor()
     store = open_store(settings.database)
     meters = Meters()
     courier: threading.Thread | None = None
     with ExitStack() as stack:
         stack.callback(store.close)
-        scheduler = BackgroundScheduler(timezone=UTC)
-        runs = _Runs(stop, Outage(store))
-        add = partial(runs.add, scheduler)
-        add(runs.outage.look, seconds=TICK_SECONDS)
+        outage = Outage(store)
+        timers = Timers(outage)
+        timers.add("database", partial(_look_at, store), HEART_SECONDS)
         if roles.poll:
-            workers = _start_polling(stack, store, settings, meters, add)
+            workers = _start_polling(stack, store, settings, meters, timers)
         if roles.cluster:
             office = stack.enter_context(Office(store, "cluster"))
             if office.seek() is None and store.engine.dialect.name == "sqlite":
                 raise DaemonError(_taken("groups the entries of"))
-            add(_Grouping(office, settings, meters, stop).look, seconds=TICK_SECONDS)
-            courier = _start_webhook(stack, office, settings, meters, runs)
+            timers.add("grouping", _Grouping(office, settings, meters, stop).look, TICK_SECONDS)
+            courier = _start_webhook(stack, office, settings, meters, partial(_deliver, timers, stop))
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
-        add(partial(tidy, store.engine), hours=TIDY_HOURS)
-        if roles.poll:
-            add(Watch(store, utc_now, meters.tally).look, seconds=WATCH_SECONDS)
-        logging.getLogger("apscheduler").setLevel(
-            logging.ERROR
-        )  # it warns whenever a run is longer than its tick
+        timers.add("tidying", partial(tidy, store.engine), TIDY_SECONDS)
         if roles.web:
             _start_page(stack, store, settings, meters, alone=not (roles.poll or roles.cluster))
-        scheduler.start()
+        timers.start(*(("polling",) if roles.poll else ()))
         log.info("running; stop with Ctrl-C or SIGTERM")
         ready()
-        stop.wait()
+        supervisor.ready()
+        while not stop.wait(TICK_SECONDS):
+            timers.keep_up()
+            supervisor.report(_status(meters, outage), timers.stuck(supervisor.patience or math.inf, WATCHED))
+        supervisor.stopping()
         log.info("stopping")
         ended = workers.stop(STOP_SECONDS) if roles.poll else True
-        scheduler.shutdown(wait=True)
+        timers.stop()
         if courier is not None:
             courier.join(LAST_POST_SECONDS)
             ended = ended and not courier.is_alive()
@@ -144,12 +151,13 @@ def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Mete
 
 
 def _start_polling(
-    stack: ExitStack, store: Store, settings: Settings, meters: Meters, add: Callable[..., object]
+    stack: ExitStack, store: Store, settings: Settings, meters: Meters, timers: Timers
 ) -> PollWorkers:
     if not stack.enter_context(hold_polling(store.engine)):
         raise DaemonError(_taken("polls for"))
     with store.write() as db:
         end_leases(db)
+        _tell_moved(doubt_future(db, utc_now()))
     watch = OpmlWatch(store, settings)
     watch.start()
     poller = stack.enter_context(open_poller(store, settings))
@@ -158,14 +166,18 @@ def _start_polling(
     threading.Thread(
         target=_log_reports, args=(workers.reports(), meters), name="reports", daemon=True
     ).start()
-    add(watch.look, seconds=OPML_SECONDS)
-    due = _DueFeeds(store, settings, queue, workers, poller.worker)
-    add(due.look, seconds=TICK_SECONDS, next_run_time=utc_now())
+    timers.add("list", watch.look, OPML_SECONDS)
+    timers.add("polling", _DueFeeds(store, settings, queue, workers, poller.worker).look, TICK_SECONDS)
+    timers.add("watch", Watch(store, utc_now, meters.tally).look, WATCH_SECONDS)
     return workers
 
 
 def _start_webhook(
-    stack: ExitStack, office: Office, settings: Settings, meters: Meters, runs: _Runs
+    stack: ExitStack,
+    office: Office,
+    settings: Settings,
+    meters: Meters,
+    keep_on: Callable[[Callable[[], bool]], None],
 ) -> threading.Thread | None:
     """The thread that sends messages until the stop, None without a webhook; changes are put out, or no more."""
     url = settings.webhook_url
@@ -179,46 +191,44 @@ def _start_webhook(
         raise DaemonError(f"WEBHOOK_URL: {error}") from None
     courier = Courier(office.store, settings, poster, utc_now, Random())  # noqa: S311 (waits, no secrets)
 
-    def deliver() -> None:
-        while office.is_held and not runs.stop.is_set() and (done := courier.deliver()) is not None:
-            meters.count_messages(done.delivered, done.failed, done.dead)
+    def deliver() -> bool:
+        if not office.is_held or (done := courier.deliver()) is None:
+            return False
+        meters.count_messages(done.delivered, done.failed, done.dead)
+        return True
 
-    def run() -> None:
-        while not runs.stop.wait(TICK_SECONDS):
-            runs.run(deliver)
-
-    thread = threading.Thread(target=run, name="webhook", daemon=True)
+    thread = threading.Thread(target=keep_on, args=(deliver,), name="webhook", daemon=True)
     thread.start()
     log.info("events are told to %s", redacted(url))
     return thread
 
 
-@dataclass(frozen=True, slots=True)
-class _Runs:
-    """Runs of jobs, until `stop`; while the database is away there are none.
+def _deliver(timers: Timers, stop: threading.Event, deliver: Callable[[], bool]) -> None:
+    """Delivers all that waits, every second until the stop."""
 
-    All their exceptions are logged: a bug, or a full disk, ends one run and not the daemon.
-    """
+    def all_that_waits() -> None:
+        while not stop.is_set() and deliver():
+            continue
 
-    stop: threading.Event
-    outage: Outage
+    while not stop.wait(TICK_SECONDS):
+        timers.run(all_that_waits)
 
-    def add(self, scheduler: BackgroundScheduler, job: Callable[[], None], **when: object) -> None:
-        """Has the job run at intervals."""
-        scheduler.add_job(partial(self.run, job), "interval", max_instances=1, coalesce=True, **when)
 
-    def run(self, job: Callable[[], None]) -> None:
-        """One run."""
-        if self.outage.is_on and job != self.outage.look:
-            return
-        try:
-            job()
-        except UnreachableError as error:
-            self.outage.begin(error)
-        except StoreError as error:
-            log.error("%s", error)  # noqa: TRY400 (no bug of ours)
-        except Exception:
-            log.exception("a bug ended this run; trying again")
+def _look_at(store: Store) -> None:
+    """Returns when the database has answered."""
+    with store.read() as db:
+        next_due(db, utc_now())
+
+
+def _status(meters: Meters, outage: Outage) -> str:
+    """A line for the service manager."""
+    if outage.is_on:
+        return "the database does not answer: all else waits"
+    done = meters.tally
+    return (
+        f"{done['polls']} polls ({done['failed']} failed), {done['new']} entries and {done['events']} events "
+        "since the start"
+    )
 
 
 class _DueFeeds:
@@ -235,12 +245,14 @@ class _DueFeeds:
         self._settings = settings
         self._queue = queue
         self._workers = workers
+        self._clock = Clock(utc_now, running)
         self._mark: int | None = None
         self._next_at: datetime | None = None
         """Until when nothing is due unless something is written; None if feeds were due when last looked."""
 
     def look(self) -> None:
         """One tick."""
+        self._follow_clock()
         now = utc_now()
         mark = self._store.commits.mark()
         is_as_it_was = mark is not None and mark == self._mark
@@ -256,6 +268,18 @@ class _DueFeeds:
                 put_off(db, early)
         too_early = {number for number, _ in early}
         self._queue.add([state for state in due if state.id not in too_early])
+
+    def _follow_clock(self) -> None:
+        """After the clock was set: feeds under way stay ours, and all wait for as long as they would have."""
+        step = self._clock.step()
+        if not step:
+            return
+        log.warning("the clock was set by %+.0f s: all waits go on as they were", step.total_seconds())
+        self._workers.renew()
+        with self._store.write() as db:
+            move_times(db, self._worker, step)
+            doubt_future(db, utc_now())
+        self._mark = self._next_at = None
 
     def _lease(self, now: datetime) -> list[FeedState]:
         """Feeds for the queue: as many as its threads may want before the next tick, others are left to others."""
@@ -385,6 +409,15 @@ def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
             log.warning("%s: failed: %s", name, report.detail, extra=fields)
         elif report.new or report.edited:
             log.info("%s: %d new entries, %d edited", name, report.new, report.edited, extra=fields)
+
+
+def _tell_moved(feeds: int) -> None:
+    if feeds:
+        log.warning(
+            "%d feeds were asked at times that have not come yet: the clock was wrong, or is; "
+            "they count as asked just now",
+            feeds,
+        )
 
 
 def _taken(doing: str) -> str:

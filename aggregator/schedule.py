@@ -143,7 +143,7 @@ def earliest(state: FeedState, settings: Settings) -> datetime:
 
 def wants_whole(state: FeedState, now: datetime) -> bool:
     """Whether the feed shall be asked without validators: it has not been sent or asked for whole for a week."""
-    return state.whole_at is not None and now - state.whole_at >= timedelta(seconds=WHOLE_AGAIN)
+    return state.whole_at is not None and abs(now - state.whole_at) >= timedelta(seconds=WHOLE_AGAIN)
 
 
 def capped_waits(state: FeedState, max_age: int | None, retry_after: int | None) -> Iterator[str]:

@@ -26,8 +26,10 @@ FLOORS = {
     "fetch": 2,
     "workers": 2,
     "store": 2,
+    "supervisor": 2,
     "pipeline": 3,
     "meters": 3,
+    "timers": 4,
     "daemon": 4,
     "demo": 4,
     "cli": 4,
@@ -39,6 +41,7 @@ STAIRS = {
     ("publish", "teaser"),
     ("cli", "daemon"),
     ("cli", "demo"),
+    ("daemon", "timers"),
     ("daemon", "web"),
 }
 """Neighbours on one floor where one stands on the other; docs/architecture.md says why."""
@@ -64,7 +67,7 @@ HOMES = {
     "uvicorn": {"web"},
     "jinja2": {"web"},
     "prometheus_client": {"meters"},
-    "apscheduler": {"daemon"},
+    "apscheduler": {"timers"},
     "rich": {"cli"},
     "pyarrow": {"pipeline"},
     "pydantic": {"config", "web"},

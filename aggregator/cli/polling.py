@@ -15,6 +15,7 @@ from aggregator.pipeline.lists import Outdated, feeds_to_ask, put_in_force, read
 from aggregator.pipeline.memory import share_one_arena
 from aggregator.pipeline.reports import ClusterReport, PollReport, Result
 from aggregator.store import Store, open_store
+from aggregator.store.clocks import doubt_future
 from aggregator.store.dialect import hold_polling
 from aggregator.store.events import awaits_grouping
 from aggregator.store.feeds import end_leases
@@ -52,6 +53,7 @@ def poll(settings: Settings, arguments: argparse.Namespace) -> int:
             started = time.monotonic()
             with store.write() as db:
                 end_leases(db)
+                doubt_future(db, utc_now())
             if isinstance(kept := put_in_force(store, listed, settings), Outdated):
                 sys.stderr.write(f"aggregator: {kept}\n")
             states = feeds_to_ask(store, utc_now(), settings, every=arguments.all)

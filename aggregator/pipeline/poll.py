@@ -235,6 +235,10 @@ class PollWorkers:
         """Whether the feed was asked lately without its state being kept: it must not be asked again so soon."""
         return time.monotonic() < self._held.get(feed, 0.0)
 
+    def renew(self) -> None:
+        """Keeps the feeds that wait or are under way for LEASE from now."""
+        self._renew(self._poller.now() + LEASE)
+
     def _work(self) -> None:
         try:
             while (state := self._queue.take()) is not None:
@@ -262,7 +266,7 @@ class PollWorkers:
     def _keep_leases(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
             try:
-                self._renew(self._poller.now() + LEASE)
+                self.renew()
             except UnreachableError:
                 continue  # the polls themselves say so
             except StoreError as error:

@@ -19,7 +19,8 @@ LEAST_WAIT = 0.1
 
 LOCK = text(
     "INSERT INTO host_turn AS turn (host, free_at) VALUES (:host, clock_timestamp()) "
-    "ON CONFLICT (host) DO UPDATE SET free_at = turn.free_at "
+    "ON CONFLICT (host) DO UPDATE SET "
+    "free_at = least(turn.free_at, clock_timestamp() + make_interval(secs => :delay)) "
     "RETURNING extract(epoch FROM free_at - clock_timestamp()) AS wait"
 )
 TAKE = text(
@@ -27,13 +28,15 @@ TAKE = text(
     "INSERT INTO host_place (feed_id, host, until) "
     "SELECT :feed, :host, clock_timestamp() + make_interval(secs => :seconds) "
     "WHERE (SELECT count(*) FROM host_place WHERE host = :host AND feed_id <> :feed "
-    "AND until > clock_timestamp()) < :connections "
+    "AND until > clock_timestamp() AND until <= clock_timestamp() + make_interval(secs => :seconds)) "
+    "< :connections "
     "ON CONFLICT (feed_id) DO UPDATE SET host = excluded.host, until = excluded.until RETURNING host) "
     "UPDATE host_turn SET free_at = clock_timestamp() + make_interval(secs => :delay) "
     "FROM place WHERE host_turn.host = place.host"
 )
 """Two statements: the second counts what was committed before the first had the host's row for itself. Times are
-the database's own, so that clocks of several machines need not agree."""
+the database's own, so that clocks of several machines need not agree; one further off than any wait of ours was
+written before that clock was set back."""
 
 
 class HostBusyError(Exception):
@@ -52,7 +55,7 @@ def take_turn(db: Connection, feed: FeedId, host: str, settings: Settings) -> No
     """
     if db.dialect.name == "sqlite":
         return
-    wait = float(db.execute(LOCK, {"host": host}).scalar_one())
+    wait = float(db.execute(LOCK, {"host": host, "delay": settings.host_delay}).scalar_one())
     if wait > 0:
         raise HostBusyError(wait)
     values: dict[str, Any] = {
