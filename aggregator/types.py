@@ -163,7 +163,7 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """A row of `v1_feed`: what people and programs get to see of a listed feed.
+    """A row of `v1_feed` and the feed's id: what people and programs get to see of a listed feed.
 
     `has_moved`: it is polled at `moved_to` already. `twin`: the address at which another listed feed is
     polled that this one has moved to, so that this one rests; "" without one.
@@ -182,6 +182,7 @@ class FeedStatus:
     moved_to: str
     has_moved: bool
     twin: str
+    id: FeedId
 
 
 # ---- fetching ------------------------------------------------------------------------------------

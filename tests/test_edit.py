@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from aggregator.cli import main
+from aggregator.config import load_settings
 from aggregator.opml import OpmlError, read_opml
 from aggregator.opml.edit import add_feeds, remove_feed
+from aggregator.pipeline.editing import change_list
+from aggregator.pipeline.lists import put_in_force, read_file
+from aggregator.store import open_store
 from aggregator.types import Feed
 
 TABBED = """<?xml version="1.0" encoding="ISO-8859-1"?>\r
@@ -97,56 +104,106 @@ def test_a_feed_that_is_listed_is_said_and_not_added(
     assert file.read_bytes() == TABBED.encode("latin-1")
 
 
+def test_a_list_that_somebody_else_changes_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "feeds.opml"
+    file.write_bytes(TABBED.encode("latin-1"))
+    theirs = b"<opml><body><outline xmlUrl='http://theirs.example/'/></body></opml>"
+
+    def change_while_an_editor_saves(content: bytes) -> bytes:
+        file.write_bytes(theirs)
+        return add_feeds(content, [NEW])
+
+    with pytest.raises(OpmlError, match="somebody else has just changed it: try again"):
+        change_list(load_settings({"opml": file}), change_while_an_editor_saves, repair=False)
+    assert file.read_bytes() == theirs
+
+
+def test_commands_that_change_a_list_at_the_same_time_all_count(tmp_path: Path) -> None:
+    file = tmp_path / "feeds.opml"
+    file.write_bytes(TABBED.encode("latin-1"))
+    settings = load_settings({"opml": file})
+    start = threading.Barrier(8)
+
+    def add(number: int) -> None:
+        feed = Feed(f"https://new.example/{number}", str(number), "", "")
+        start.wait()
+        change_list(settings, lambda content: add_feeds(content, [feed]), repair=False)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(8)))
+    assert len(read_opml(file.read_bytes()).feeds) == 9
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> list[str]:
+    """Flags of a list that the database knows; two of its feeds share a title, one has its own in the database."""
+    (tmp_path / "feeds.opml").write_text(
+        "<opml><body><outline text='Paper' xmlUrl='http://me:hidden@a.example/'/>"
+        "<outline text='Twin' xmlUrl='http://b.example/'/><outline text='Twin' xmlUrl='http://c.example/'/>"
+        "<outline xmlUrl='http://d.example/'/></body></opml>"
+    )
+    settings = load_settings(
+        {"opml": tmp_path / "feeds.opml", "database": f"sqlite:///{tmp_path / 'news.db'}"}
+    )
+    store = open_store(settings.database)
+    put_in_force(store, read_file(settings), settings)
+    with store.write() as db:
+        db.execute(text("UPDATE feed SET title = 'Its own' WHERE url = 'http://d.example/'"))
+    store.close()
+    return ["--opml", str(settings.opml), "--database", settings.database, "feeds"]
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("Paper", "bcd"),
+        ("http://b.example", "acd"),
+        ("3", "abd"),
+        ("Its own", "abc"),
+    ],
+)
+def test_a_feed_is_removed_by_address_id_or_title(
+    tmp_path: Path, known: list[str], name: str, left: str
+) -> None:
+    assert main([*known, "remove", name]) == 0
+    feeds = read_opml((tmp_path / "feeds.opml").read_bytes()).feeds
+    assert [feed.url.partition(".example")[0][-1] for feed in feeds] == list(left)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("Twin", "2 feeds of the list have the title"),
+        ("9", "no feed of the list has the id 9"),
+        ("paper", "no feed of the list has the title"),
+        ("http://me:hidden@other.example/", "no feed of the list has this address"),
+    ],
+)
+def test_a_name_that_is_not_one_feeds_removes_none(
+    tmp_path: Path, known: list[str], capsys: pytest.CaptureFixture[str], name: str, says: str
+) -> None:
+    before = (tmp_path / "feeds.opml").read_bytes()
+    assert main([*known, "remove", name]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert "feeds list" in told
+    assert "hidden" not in told
+    assert (tmp_path / "feeds.opml").read_bytes() == before
+
+
+def test_the_list_shows_the_ids_by_which_feeds_are_removed(
+    known: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*known, "list"]) == 0
+    shown = capsys.readouterr().out
+    assert [line.split()[:2] for line in shown.splitlines()[1:]] == [
+        ["4", "Its"],
+        ["1", "Paper"],
+        ["2", "Twin"],
+        ["3", "Twin"],
+    ]
+
+
 def test_a_feed_that_is_not_listed_cant_be_removed() -> None:
     with pytest.raises(OpmlError, match="no feed of the list"):
         remove_feed(TABBED.encode("latin-1"), "http://other.example/")
-
-
-EXPORT = """<?xml version="1.0" encoding="UTF-8"?>
-<opml version="2.0" xmlns:frss="https://freshrss.org/opml">
-<head><title>Feeds</title></head>
-<body>
-<outline text="Science">
-<outline text="Stars" type="rss" xmlUrl="https://stars.example/feed"
- htmlUrl="https://stars.example/" frss:priority="main"/>
-<outline text="A page" type="HTML+XPath" xmlUrl="https://page.example/" frss:xPathItem="//article"/>
-<outline text="Again" type="rss" xmlUrl="HTTP://a.example"/>
-</outline>
-<outline title="Wörld"><outline type="rss" xmlUrl="https://plain.example/rss?a=1&amp;b=2"/></outline>
-<outline text="Loose" type="rss" xmlUrl="https://loose.example/rss"/>
-</body>
-</opml>
-"""
-
-
-def test_another_programs_export_is_merged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file, export = tmp_path / "feeds.opml", tmp_path / "export.opml"
-    before = TABBED.encode("latin-1")
-    file.write_bytes(before)
-    export.write_text(EXPORT, encoding="utf-8")
-    arguments = ["--opml", str(file), "feeds", "import", str(export)]
-    assert main([*arguments, "--dry-run"]) == 0
-    assert "3 feeds would be added, 1 are listed already, 1 warnings" in capsys.readouterr().out
-    assert file.read_bytes() == before
-    assert main(arguments) == 0
-    assert "FreshRSS" in capsys.readouterr().out
-    feeds = {(feed.title, feed.category, feed.url) for feed in read_opml(file.read_bytes()).feeds}
-    assert feeds == {
-        ("Ä", "Wörld", "http://a.example/"),
-        ("Stars", "Science", "https://stars.example/feed"),
-        ("plain.example", "Wörld", "https://plain.example/rss?a=1&b=2"),
-        ("Loose", "", "https://loose.example/rss"),
-    }
-    assert b"<!-- mine -->" in file.read_bytes()
-    assert main(arguments) == 0
-    assert "0 feeds are added, 4 are listed already" in capsys.readouterr().out
-
-
-def test_an_import_that_is_no_list_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "feeds.opml"
-    file.write_bytes(TABBED.encode("latin-1"))
-    assert main(["--opml", str(file), "feeds", "import", str(tmp_path / "none.opml")]) == 2
-    assert "none.opml: can't be read" in capsys.readouterr().err
-    (tmp_path / "feed.xml").write_text("<rss version='2.0'><channel/></rss>")
-    assert main(["--opml", str(file), "feeds", "import", str(tmp_path / "feed.xml")]) == 2
-    assert "feed.xml: This is a feed" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aggregator.publish import feed_advice
-from aggregator.types import FeedStatus
+from aggregator.types import FeedId, FeedStatus
 from tests.loopback import LoopbackServer, Reply, authority
 from tests.program import query, run
 from tests.stage import FEED, ok, said
@@ -31,6 +31,7 @@ HEALTHY = FeedStatus(
     moved_to="",
     has_moved=False,
     twin="",
+    id=FeedId(1),
 )
 
 
@@ -85,7 +86,7 @@ def test_a_table_of_feeds_shows_no_credentials(listed: Path) -> None:
         row[1] for row in query(listed / "news.db", "SELECT 1, name FROM pragma_table_info('v1_feed')")
     }
     assert {feed["title"] for feed in json.loads(shown)} == {"/well", "/moved", "/gone"}
-    assert set(json.loads(shown)[0]) == columns | {"advice"}
+    assert set(json.loads(shown)[0]) == columns | {"id", "advice"}
 
 
 def test_a_healthy_list_needs_nothing(loopback: LoopbackServer, tmp_path: Path) -> None:

@@ -149,8 +149,12 @@ def _events_and_feeds(commands: _Commands) -> None:
     add.add_argument("url", metavar="URL", help="the address of the feed")
     add.add_argument("--category", default="", metavar="PATH", help="where it belongs, as World/Europe")
     add.add_argument("--title", default="", help="its title (default: its host)")
-    remove = feeds.add("remove", _remove_feed, "Take a feed out of the OPML file; its entries stay.", " URL")
-    remove.add_argument("url", metavar="URL", help="the address of the feed, as the file has it")
+    remove = feeds.add("remove", _remove_feed, "Take a feed out of the OPML file; its entries stay.", " FEED")
+    remove.add_argument(
+        "feed",
+        metavar="FEED",
+        help="its address, its id as `feeds list` shows it, or its title if no other has that",
+    )
     merge = feeds.add("import", _import_feeds, "Add the feeds of another program's OPML export.", " FILE")
     merge.add_argument("file", metavar="FILE", help="an OPML file, as other feed readers export it")
     merge.add_argument("--dry-run", action="store_true", help="only show what would be added")
@@ -390,25 +394,25 @@ def _list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _add_feed(settings: Settings, arguments: argparse.Namespace) -> int:
-    from aggregator.cli.feeds import add_to_list  # noqa: PLC0415
+    from aggregator.cli.editing import add_to_list  # noqa: PLC0415
 
     return add_to_list(settings, arguments)
 
 
 def _remove_feed(settings: Settings, arguments: argparse.Namespace) -> int:
-    from aggregator.cli.feeds import remove_from_list  # noqa: PLC0415
+    from aggregator.cli.editing import remove_from_list  # noqa: PLC0415
 
     return remove_from_list(settings, arguments)
 
 
 def _import_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
-    from aggregator.cli.feeds import import_list  # noqa: PLC0415
+    from aggregator.cli.editing import import_list  # noqa: PLC0415
 
     return import_list(settings, arguments)
 
 
 def _export_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
-    from aggregator.cli.feeds import export_list  # noqa: PLC0415
+    from aggregator.cli.editing import export_list  # noqa: PLC0415
 
     return export_list(settings, arguments)
 

@@ -19,7 +19,7 @@ from aggregator.opml.settings import NAMESPACE, PREFIX, prefixes_of, read_settin
 from aggregator.opml.tags import OpmlError, Tag, Tags, decode, place_of
 from aggregator.types import AS_ALL, Feed, FeedList, FeedSettings
 
-__all__ = ["OpmlError", "path_of", "read_opml", "same_address", "usable_url", "write_opml"]
+__all__ = ["OpmlError", "path_of", "read_opml", "same_address", "titled", "usable_url", "write_opml"]
 
 URL_BREAKS = re.compile(r"[\t\r\n]+")
 FEED_SCHEME = re.compile(r"^feed:(?://)?(https?://)", re.IGNORECASE)
@@ -266,6 +266,12 @@ def same_address(url: str) -> str:
     port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
     netloc = parts.netloc.removesuffix(port) if port else parts.netloc
     return f"{parts.scheme}://{netloc}{parts.path or '/'}?{parts.query}"
+
+
+def titled(feed: Feed) -> Feed:
+    """The feed with a title to be listed under: its own, else its host."""
+    title = _fold(feed.title) or urlsplit(feed.url).hostname or ""
+    return replace(feed, title=title)
 
 
 def _shown(title: str) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from xml.parsers import expat
 
 from aggregator.opml import FEED_TYPES, path_of, read_opml, same_address, usable_url, write_opml
+from aggregator.opml.settings import NAMESPACE, PREFIX, written
 from aggregator.opml.tags import BOMS, DECLARED, OpmlError, Tags, decode
 from aggregator.types import Feed
 
@@ -55,7 +56,10 @@ def _with_feeds(text: str, category: str, feeds: Iterable[Feed]) -> str:
 
 def _outline_of(feed: Feed) -> str:
     title, site = escape(feed.title), f' htmlUrl="{escape(feed.site_url)}"' if feed.site_url else ""
-    return f'<outline text="{title}" title="{title}" type="rss" xmlUrl="{escape(feed.url)}"{site}/>'
+    own = "".join(f' {name}="{escape(value)}"' for name, value in written(feed.settings))
+    # Declared here and not at the list's head, which stays as it is.
+    declared = f' xmlns:{PREFIX}="{NAMESPACE}"' if own else ""
+    return f'<outline text="{title}" title="{title}" type="rss" xmlUrl="{escape(feed.url)}"{site}{declared}{own}/>'
 
 
 def remove_feed(content: bytes, url: str) -> bytes:

@@ -248,9 +248,16 @@ def feed_statuses(db: Connection) -> list[FeedStatus]:
             moved_to=row.address or row.moved_to,
             has_moved=bool(row.address),
             twin=row.address if row.is_twin else "",
+            id=FeedId(row.id),
         )
         for row in db.execute(query.order_by(FEED.c.category, FEED.c.title, FEED.c.id))
     ]
+
+
+def listed_addresses(db: Connection) -> list[tuple[FeedId, str, str]]:
+    """Id, title and address, as the list has it, of every listed feed."""
+    query = select(FEED.c.id, FEED.c.title, FEED.c.url).where(FEED.c.listed).order_by(FEED.c.id)
+    return [(FeedId(row.id), row.title, row.url) for row in db.execute(query)]
 
 
 def claim_feed(db: Connection, state: FeedState, worker: str, now: datetime, settings: Settings) -> FeedState:

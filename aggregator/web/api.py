@@ -161,6 +161,7 @@ class Changes(BaseModel):
 class Feed(BaseModel):
     """A listed feed and its health; `advice` is what a person should do, "" = nothing."""
 
+    id: int
     url: str
     title: str
     category: str
