@@ -12,6 +12,7 @@ The house has five floors; a room imports lower floors only (tests/test_architec
        store/                                  tables, migrations, reads and writes  home of sqlmodel, alembic
     1  opml/                                   OPML bytes -> FeedList                home of listparser
        schedule.py  moves.py                   FeedState + outcome + now -> FeedState
+       rhythm.py                               what a feed brought by day -> what is strange
        credentials.py  logs.py                 URLs as people may see them; log lines
        parse/                                  Fetched -> ParsedFeed | Failed        home of feedparser
        normalise/                              ParsedEntry -> Entry                  home of nh3, selectolax

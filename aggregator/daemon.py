@@ -38,6 +38,7 @@ from aggregator.store.dialect import hold_polling, tidy
 from aggregator.store.feeds import due_feeds, end_leases, lease_feeds, next_due, put_off
 from aggregator.store.office import Office
 from aggregator.store.outbox import switch_webhook
+from aggregator.store.processes import RENEW_SECONDS, Presence, process_name
 from aggregator.supervisor import Supervisor
 from aggregator.timers import Timers
 from aggregator.types import FeedState
@@ -101,8 +102,10 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         outage = Outage(store)
         timers = Timers(outage)
         timers.add("database", partial(_look_at, store), HEART_SECONDS)
+        parts = _Parts(store, settings, meters, timers, process_name())
+        office: Office | None = None
         if roles.poll:
-            workers = _start_polling(stack, store, settings, meters, timers)
+            workers = _start_polling(stack, parts)
         if roles.cluster:
             office = stack.enter_context(Office(store, "cluster"))
             if office.seek() is None and store.engine.dialect.name == "sqlite":
@@ -112,9 +115,10 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
         timers.add("tidying", partial(tidy, store.engine), TIDY_SECONDS)
+        at_once, last = _start_watch(stack, parts, roles, office)
         if roles.web:
             _start_page(stack, store, settings, meters, alone=not (roles.poll or roles.cluster))
-        timers.start(*(("polling",) if roles.poll else ()))
+        timers.start(*at_once)
         log.info("running; stop with Ctrl-C or SIGTERM")
         ready()
         supervisor.ready()
@@ -125,6 +129,8 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         log.info("stopping")
         ended = workers.stop(STOP_SECONDS) if roles.poll else True
         timers.stop()
+        for job in last:
+            timers.run(job)
         if courier is not None:
             courier.join(LAST_POST_SECONDS)
             ended = ended and not courier.is_alive()
@@ -134,6 +140,45 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         # will be sent again; nothing is left to tidy up.
         logging.shutdown()
         os._exit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What parts of the daemon are made with; `name` is that of this process in the database."""
+
+    store: Store
+    settings: Settings
+    meters: Meters
+    timers: Timers
+    name: str
+
+
+def _start_watch(
+    stack: ExitStack, parts: _Parts, roles: Roles, office: Office | None
+) -> tuple[list[str], list[Callable[[], None]]]:
+    """Watches what is done, and says on PostgreSQL that this process is there.
+
+    Returns the timers that do not wait for their first turn, and what is to be done at the end.
+    """
+    at_once = ["polling"] if roles.poll else []
+    last: list[Callable[[], None]] = []
+    if roles.poll or roles.cluster:
+        teller = stack.enter_context(Office(parts.store, "watch"))
+        watch = Watch(teller, utc_now, parts.meters.tally)
+        parts.timers.add("watch", watch.look, WATCH_SECONDS)
+        last.append(watch.count)
+    if parts.store.engine.dialect.name != "sqlite":
+        presence = Presence(parts.store, parts.name, lambda: _does(roles, office))
+        parts.timers.add("presence", presence.say, RENEW_SECONDS)
+        at_once.append("presence")
+        last.append(presence.leave)
+    return at_once, last
+
+
+def _does(roles: Roles, office: Office | None) -> list[str]:
+    """What this process does just now, in the words of types.Process."""
+    grouping = [] if office is None else ["cluster" if office.is_held else "standby"]
+    return [*(["poll"] if roles.poll else []), *grouping, *(["web"] if roles.web else [])]
 
 
 def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Meters, *, alone: bool) -> None:
@@ -150,9 +195,8 @@ def _start_page(stack: ExitStack, store: Store, settings: Settings, meters: Mete
     log.info("the events are at %s", server.url)
 
 
-def _start_polling(
-    stack: ExitStack, store: Store, settings: Settings, meters: Meters, timers: Timers
-) -> PollWorkers:
+def _start_polling(stack: ExitStack, parts: _Parts) -> PollWorkers:
+    store, settings = parts.store, parts.settings
     if not stack.enter_context(hold_polling(store.engine)):
         raise DaemonError(_taken("polls for"))
     with store.write() as db:
@@ -160,15 +204,14 @@ def _start_polling(
         _tell_moved(doubt_future(db, utc_now()))
     watch = OpmlWatch(store, settings)
     watch.start()
-    poller = stack.enter_context(open_poller(store, settings))
+    poller = stack.enter_context(open_poller(store, settings, parts.name))
     queue = HostQueue((), settings)
     workers = PollWorkers(poller, queue)
     threading.Thread(
-        target=_log_reports, args=(workers.reports(), meters), name="reports", daemon=True
+        target=_log_reports, args=(workers.reports(), parts.meters), name="reports", daemon=True
     ).start()
-    timers.add("list", watch.look, OPML_SECONDS)
-    timers.add("polling", _DueFeeds(store, settings, queue, workers, poller.worker).look, TICK_SECONDS)
-    timers.add("watch", Watch(store, utc_now, meters.tally).look, WATCH_SECONDS)
+    parts.timers.add("list", watch.look, OPML_SECONDS)
+    parts.timers.add("polling", _DueFeeds(store, settings, queue, workers, poller.worker).look, TICK_SECONDS)
     return workers
 
 

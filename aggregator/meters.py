@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from aggregator.store import Store
 from aggregator.store.figures import figures
+from aggregator.types import AlarmKind, FeedHealth
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
@@ -69,9 +70,17 @@ class _Stored(Collector):
         with self._store.read() as db:
             found = figures(db, self._now)
         feeds = GaugeMetricFamily("aggregator_feeds", "Listed feeds by state.", labels=["state"])
-        for state, count in found.feeds.items():
-            feeds.add_metric([state], count)
+        for state in FeedHealth:
+            feeds.add_metric([state], found.feeds.get(state, 0))
         yield feeds
+        alarms = GaugeMetricFamily(
+            "aggregator_alarms",
+            "Listed feeds that are strange by their own rhythm, by what is.",
+            labels=["kind"],
+        )
+        for kind in AlarmKind:
+            alarms.add_metric([kind], found.alarms[kind])
+        yield alarms
         for name, about, value in (
             ("aggregator_entries", "Entries in the database.", found.entries),
             ("aggregator_events", "Events in the database, merged ones included.", found.events),

@@ -86,6 +86,59 @@ class FeedHealth(StrEnum):
     PAUSED = "paused"
 
 
+class AlarmKind(StrEnum):
+    """What is strange about what a feed brings."""
+
+    SILENCE = "silence"
+    FLOOD = "flood"
+    AGAIN = "again"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A listed feed is strange by its own rhythm. `count`: quiet days, new entries, or items that came again."""
+
+    url: str
+    name: str
+    kind: AlarmKind
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """What all processes did on a day (since 1970-01-01 UTC)."""
+
+    day: int
+    polls: int
+    failed: int
+    new: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that works on the database.
+
+    `roles`: of "poll", "cluster" (it groups), "standby" (it would) and "web". `seen_at`: when it said last that it
+    runs, None where its lock says so (SQLite). Stale: it was killed or is cut off.
+    """
+
+    name: str
+    host: str
+    pid: int
+    roles: tuple[str, ...]
+    since: datetime
+    seen_at: datetime | None
+    is_stale: bool
+
+
+class Brought(NamedTuple):
+    """What a feed brought on a day: new entries, and items again that it had brought before (News.again)."""
+
+    entries: int
+    again: int
+
+
 @dataclass(frozen=True, slots=True)
 class PollHints:
     """What a feed document says about when to ask for it again.
@@ -166,7 +219,8 @@ class FeedStatus:
     """A row of `v1_feed` and the feed's id: what people and programs get to see of a listed feed.
 
     `has_moved`: it is polled at `moved_to` already. `twin`: the address at which another listed feed is
-    polled that this one has moved to, so that this one rests; "" without one.
+    polled that this one has moved to, so that this one rests; "" without one. `quiet_days`: since when a silent
+    feed brought nothing, 0 for others.
     """
 
     url: str
@@ -183,6 +237,7 @@ class FeedStatus:
     has_moved: bool
     twin: str
     id: FeedId
+    quiet_days: int = 0
 
 
 # ---- fetching ------------------------------------------------------------------------------------
@@ -469,19 +524,22 @@ class News:
     """What a document brings beyond what is known: new entries, edited ones, known ones under a new identity.
 
     `known`: which stored entries the others are, and also the edited ones, by their identity in the document.
+    `again`: how many items the feed had brought before and brings now as new, edited, or under another name.
     """
 
     new: tuple[tuple[Entry, Signature], ...]
     edits: tuple[Edit, ...]
     aliases: tuple[Alias, ...]
     known: Mapping[str, EntryId] = field(default_factory=dict)
+    again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class PollOutcome:
     """Everything that one poll writes, in one transaction. `seen` counts the items in the document.
 
-    `read` is what they were, None if what is known of the document stays as it is.
+    `read` is what they were, None if what is known of the document stays as it is. `again` is News.again where
+    that is a large part of the document, else 0.
     """
 
     state: FeedState
@@ -490,6 +548,7 @@ class PollOutcome:
     failure: Failed | None
     unchanged: bool
     read: Seen | None = None
+    again: int = 0
 
 
 # ---- clustering ----------------------------------------------------------------------------------

@@ -29,7 +29,9 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.lists import OpmlWatch
 from aggregator.store import Store, open_store
+from aggregator.store.activity import renew_silence
 from aggregator.store.feeds import listed_feeds
+from aggregator.types import FeedId
 from aggregator.web import WebServer
 
 MISSING = "The browser's tests need Chromium: apt-get install chromium (as root)"
@@ -261,3 +263,5 @@ def remember_weeks(store: Store, now: datetime) -> None:
             if feed != feeds[1] or back > 8
         ]
         db.execute(text("INSERT INTO activity (feed_id, day, entries) VALUES (:feed, :day, :entries)"), rows)
+        for feed in feeds:
+            renew_silence(db, FeedId(feed), today)

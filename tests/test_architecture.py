@@ -17,6 +17,7 @@ FLOORS = {
     "credentials": 1,
     "logs": 1,
     "moves": 1,
+    "rhythm": 1,
     "schedule": 1,
     "parse": 1,
     "normalise": 1,

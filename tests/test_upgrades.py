@@ -165,6 +165,25 @@ def test_what_an_earlier_version_wrote_is_there_and_goes_on(url: str, revision: 
         store.close()
 
 
+def test_a_feed_that_was_silent_before_an_upgrade_is_so_after_it(url: str) -> None:
+    _write_as("0016", url)
+    engine = open_engine(url)
+    with engine.connect().execution_options(writes=True) as db, db.begin():
+        for day in range(20_001, 20_010):
+            db.execute(text(f"INSERT INTO activity (feed_id, day, entries) VALUES (1, {day}, 3)"))
+        read = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=20_009 + 5)
+        db.execute(text(f"UPDATE feed SET last_success_at = '{read:%Y-%m-%d %H:%M:%S.%f}'"))
+    engine.dispose()
+    store = open_store(url)
+    try:
+        assert _rows(store, "SELECT title, state FROM v1_feed ORDER BY url") == [
+            ("Paper", "silent"),
+            ("", "ok"),
+        ]
+    finally:
+        store.close()
+
+
 @pytest.fixture
 def newer(tmp_path: Path) -> Path:
     run(tmp_path, "db", "upgrade")

@@ -21,7 +21,6 @@ from sqlalchemy import insert, text, update
 
 from aggregator.config import load_settings
 from aggregator.meters import Meters
-from aggregator.publish import silence
 from aggregator.store import Store, feeds, listing, open_store
 from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import ENTRY, EVENT
@@ -30,6 +29,7 @@ from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
 from aggregator.web.templates import language, marked, shown
 from tests.pages import ENTRIES, bridge, bring, serving
+from tests.program import ROOT
 
 PAGES = (
     "/",
@@ -378,6 +378,15 @@ def test_figures_can_be_read_by_prometheus(client: httpx.Client) -> None:
     assert (client.get("/healthz").text, client.get("/livez").text) == ("ok\n", "ok\n")
 
 
+def test_the_documents_rules_for_alerts_ask_for_figures_that_there_are(client: httpx.Client) -> None:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    there = {family.name + ("_total" if family.type == "counter" else "") for family in families}
+    rules = re.findall(r"expr: (.*)", (ROOT / "docs/upkeep.md").read_text())
+    named = {name for rule in rules for name in re.findall(r"aggregator_\w+", rule)}
+    assert len(rules) >= 6
+    assert named <= there
+
+
 def test_answers_are_sent_at_once(store: Store) -> None:
     """Headers and body are two writes: with Nagle's algorithm the second waits for the client's acknowledgement."""
     with WebServer(store, load_settings({"port": 0}), Meters()) as server:
@@ -487,12 +496,3 @@ def test_cursors_come_back_as_they_went() -> None:
     for wrong in ("abc", "!", "fn4", write_place(Place(None, -1))):
         with pytest.raises(CursorError):
             read_place(wrong)
-
-
-def test_a_feed_is_quiet_by_its_own_rhythm() -> None:
-    daily = dict.fromkeys(range(100, 110), 3)
-    assert silence(daily, 112) == 0
-    assert silence(daily, 114) == 5
-    weekly = dict.fromkeys(range(70, 110, 7), 1)
-    assert silence(weekly, 120) == 0
-    assert silence({100: 5}, 900) == 0

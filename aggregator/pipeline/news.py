@@ -19,6 +19,8 @@ from aggregator.types import (
     KnownEntry,
     News,
     NormalisedFeed,
+    Seen,
+    SeenItem,
     Signature,
 )
 
@@ -34,10 +36,13 @@ TELLING_TEXT = 200
 """Characters of a text that nobody writes twice: two lines of a page."""
 
 
-def read_news(db: Connection, feed_id: FeedId, feed: NormalisedFeed, *, is_whole: bool) -> News:
+def read_news(
+    db: Connection, feed_id: FeedId, feed: NormalisedFeed, *, is_whole: bool, before: Seen | None = None
+) -> News:
     """What to write of a document, compared with what the store knows of its feed.
 
-    `is_whole`: the document has all items that the feed has now, not only what is new (RFC 3229).
+    `is_whole`: the document has all items that the feed has now, not only what is new (RFC 3229). `before`: what
+    it held when last read; of removed entries (store.retention) those count as brought again that it did not hold.
     """
     entries = feed.entries
     known = known_entries(db, feed_id, entries)
@@ -57,7 +62,11 @@ def read_news(db: Connection, feed_id: FeedId, feed: NormalisedFeed, *, is_whole
     }
     there = [entry for entry in owned if entry.identity not in gone]
     news = find_news(there, known, skipped, signatures, is_whole=is_whole)
-    return replace(news, known={**news.known, **gone}) if gone else news
+    if not gone:
+        return news
+    held = {item.identity for item in before.items} if before else set()
+    back = [name for name in gone if held and SeenItem.key(name) not in held]
+    return replace(news, known={**news.known, **gone}, again=news.again + len(back))
 
 
 def find_news(
@@ -102,6 +111,7 @@ def find_news(
         edits=tuple(Edit(number, entry, signature) for (number, entry), signature in edits),
         aliases=tuple(aliases),
         known=found,
+        again=len(edited.keys() | {alias.id for alias in aliases}) + sum(map(lost.says, new)),
     )
 
 
@@ -118,6 +128,10 @@ class _Lost:
         self._present = present
         self._by_place = {(item.canonical_url, item.title): item for _, item in known if item.canonical_url}
         self._by_text = {(item.title, item.text): item for _, item in known if item.title or item.text}
+
+    def says(self, entry: Entry) -> bool:
+        """Whether a stored item, lost or not, has the title and the text of the entry."""
+        return (entry.title, entry.text) in self._by_text
 
     def take(self, entry: Entry) -> KnownEntry | None:
         """The stored item that the entry is under a new name, None if there is none; each is given once."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from queue import SimpleQueue
 from random import Random
-from uuid import uuid4
 
 from aggregator import moves
 from aggregator.config import Settings
@@ -22,6 +20,7 @@ from aggregator.fetch import Fetcher, HostQueue, Permits, host_of
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.news import read_news
 from aggregator.pipeline.reports import PollReport, Result
+from aggregator.rhythm import emits_anew
 from aggregator.schedule import after_failure, after_success, capped_waits, wants_whole
 from aggregator.store import Store, StoreError, UnreachableError
 from aggregator.store.entries import save_poll
@@ -35,6 +34,7 @@ from aggregator.store.feeds import (
     seen_of,
 )
 from aggregator.store.hosts import HostBusyError, take_turn
+from aggregator.store.processes import process_name
 from aggregator.types import (
     NOTHING_SEEN,
     Failed,
@@ -140,10 +140,13 @@ class Poller:
             return self._failed(state, parsed, now)
         kept = replace(kept, lang=parsed.lang, title=state.title or parsed.title, hints=parsed.hints)
         with self.store.read() as db:
-            news = read_news(db, state.id, parsed, is_whole=not result.is_delta)
+            news = read_news(db, state.id, parsed, is_whole=not result.is_delta, before=seen)
         outcome = self._answered(kept, result, now, news)
         entries = len(parsed.entries) + sum(item.entry > 0 for item in parsed.seen.items)
-        return replace(outcome, seen=entries, read=None if result.is_delta else parsed.seen)
+        # What an older version of this program read otherwise is no doing of the feed's.
+        is_same_reading = state.body_hash.startswith(f"{READING}:")
+        again = news.again if is_same_reading and emits_anew(news.again, entries) else 0
+        return replace(outcome, seen=entries, read=None if result.is_delta else parsed.seen, again=again)
 
     def _answered(
         self, state: FeedState, result: Fetched | NotModified, now: datetime, news: News | None
@@ -298,23 +301,21 @@ def poll_all(poller: Poller, states: Sequence[FeedState]) -> Iterator[PollReport
         workers.stop(STOP_SECONDS)
 
 
-def worker_name() -> str:
-    """A name for this process that no other has, on whichever machine."""
-    return f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
-
-
 def parser_count() -> int:
     """One parsing process a core: parsing is all CPU."""
     return max(1, len(os.sched_getaffinity(0)))
 
 
 @contextmanager
-def open_poller(store: Store, settings: Settings) -> Iterator[Poller]:
-    """A poller with its fetcher and its parsing processes, which end with the context."""
+def open_poller(store: Store, settings: Settings, worker: str = "") -> Iterator[Poller]:
+    """A poller with its fetcher and its parsing processes, which end with the context.
+
+    It leases feeds under the name `worker`, else one of its own.
+    """
     with Fetcher(settings) as fetcher:
         parsers = ParserPool(parser_count())
         try:
             spread = Random()  # noqa: S311 (no secret)
-            yield Poller(store, settings, fetcher, parsers, utc_now, spread, worker_name())
+            yield Poller(store, settings, fetcher, parsers, utc_now, spread, worker or process_name())
         finally:
             parsers.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aggregator.publish.advice import feed_advice, feed_alarm, silence
+from aggregator.publish.advice import alarm_words, feed_advice
 from aggregator.publish.jsons import event_json, event_values, feed_json, plain_json, summary_json
 from aggregator.publish.syndication import FeedHead, atom, json_feed
 from aggregator.publish.text import event_text
@@ -11,18 +11,17 @@ from aggregator.publish.webhook import RESEND_PAUSE_CAP, message_body, signed_he
 __all__ = [
     "RESEND_PAUSE_CAP",
     "FeedHead",
+    "alarm_words",
     "atom",
     "event_json",
     "event_text",
     "event_values",
     "feed_advice",
-    "feed_alarm",
     "feed_json",
     "json_feed",
     "message_body",
     "plain_json",
     "signed_headers",
-    "silence",
     "summary_json",
     "wait_to_resend",
 ]

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
     ARRAY,
@@ -411,17 +411,35 @@ def lock_list(connection: Connection) -> None:
     _lock(connection, b"list")
 
 
+class RoleProcess(NamedTuple):
+    """The process of this machine that holds a role, and since when."""
+
+    pid: int
+    since: datetime
+
+
+def role_process(engine: Engine, role: str) -> RoleProcess | None:
+    """Who holds the role of an SQLite database; None if nobody does. Nothing is locked by asking."""
+    path = sqlite_path(engine.url)
+    lock = path.with_name(f"{path.name}.{role}.lock")
+    try:
+        pid, since = int(lock.read_text()), datetime.fromtimestamp(lock.stat().st_mtime, UTC)
+    except (OSError, ValueError):
+        return None
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        pass  # it runs, as another user
+    except OSError:
+        return None
+    return RoleProcess(pid, since)
+
+
 def role_holder(engine: Engine, role: str) -> str:
     """Who holds the role, in words; "" if nobody does. Nothing is locked by asking."""
     if engine.dialect.name == "sqlite":
-        path = sqlite_path(engine.url)
-        try:
-            pid = path.with_name(f"{path.name}.{role}.lock").read_text()
-            os.kill(int(pid), 0)
-        except (OSError, ValueError) as error:
-            # It runs, as another user.
-            return "a process of another user" if isinstance(error, PermissionError) else ""
-        return f"process {pid}"
+        holder = role_process(engine, role)
+        return f"process {holder.pid}" if holder else ""
     number = role_number(role)
     with refusals_told(engine.url), engine.connect() as connection:
         held = connection.exec_driver_sql(

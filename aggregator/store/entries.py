@@ -9,12 +9,14 @@ from typing import Any
 from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
+from aggregator.store.activity import count_activity
 from aggregator.store.dialect import among, chunks, insert_new
-from aggregator.store.feeds import count_activity, write_seen, write_state
+from aggregator.store.feeds import write_seen, write_state
 from aggregator.store.hosts import leave_host
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
 from aggregator.types import (
     NOTHING_SEEN,
+    Brought,
     Edit,
     Entry,
     EntryId,
@@ -56,13 +58,14 @@ def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> 
 def entries_saying(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> list[tuple[str, KnownEntry]]:
     """The feed's stored entries that begin like one of `entries`, as (identity, entry) with their texts.
 
-    Covers those with the same start of the text, and for entries without an address those with the same title.
+    Covers those with the same start of the text, and for entries without an address or a text those with the same
+    title.
     """
     query = select(ENTRY.c.identity.label("name"), ENTRY.c.text, *KNOWN).where(ENTRY.c.feed_id == feed_id)
     found: dict[int, tuple[str, KnownEntry]] = {}
     for part in chunks(entries):
         texts = {entry.text_key for entry in part} - {0}
-        titles = {entry.title_key for entry in part if not entry.canonical_url} - {0}
+        titles = {entry.title_key for entry in part if not (entry.canonical_url and entry.text_key)} - {0}
         for column, keys in ((ENTRY.c.text_key, texts), (ENTRY.c.title_key, titles)):
             if keys:
                 # The second condition lets the database use its index, which leaves out the key 0.
@@ -93,8 +96,8 @@ def save_poll(db: Connection, outcome: PollOutcome, now: datetime, version: int)
     write_state(db, outcome.state)
     leave_host(db, outcome.state.id)
     new = write_news(db, outcome.state.id, outcome.news, now)
-    if new:
-        count_activity(db, outcome.state.id, now, len(new))
+    if new or outcome.again:
+        count_activity(db, outcome.state.id, now, Brought(len(new), outcome.again))
     if outcome.read is not None:
         write_seen(db, outcome.state.id, _numbered(outcome.read, new | dict(outcome.news.known)), version)
     return len(new)

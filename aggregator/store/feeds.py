@@ -229,16 +229,40 @@ def _listed(db: Connection, condition: ColumnElement[bool]) -> list[FeedState]:
     return [_state(row) for row in db.execute(every.order_by(FEED.c.next_poll_at, FEED.c.id))]
 
 
+def shown_state() -> ColumnElement[str]:
+    """The state of a listed feed as `v1_feed` shows it.
+
+    A feed is silent that was read on or after the day from which its rhythm does not allow for more quiet. Of one
+    that was not read since, nobody knows.
+    """
+    is_silent = (FEED.c.health == FeedHealth.OK) & (FEED.c.last_success_at >= FEED.c.silent_at)
+    return case((is_silent, FeedHealth.SILENT.value), else_=FEED.c.health)
+
+
+def last_day() -> ColumnElement[int]:
+    """The last day (since 1970) on which the feed brought new entries."""
+    brought = (ACTIVITY.c.feed_id == FEED.c.id) & (ACTIVITY.c.entries > 0)
+    return select(func.max(ACTIVITY.c.day)).where(brought).scalar_subquery()
+
+
 def feed_statuses(db: Connection) -> list[FeedStatus]:
     """Every listed feed as `v1_feed` shows it, by category and title."""
     entries = select(func.count()).where(ENTRY.c.feed_id == FEED.c.id).scalar_subquery()
-    query = select(FEED, entries.label("entries"), _is_twin().label("is_twin")).where(FEED.c.listed)
+    state = shown_state()
+    last = case((state == FeedHealth.SILENT.value, last_day()))
+    query = select(
+        FEED,
+        entries.label("entries"),
+        _is_twin().label("is_twin"),
+        state.label("state"),
+        last.label("last"),
+    ).where(FEED.c.listed)
     return [
         FeedStatus(
             url=row.public_url,
             title=row.title,
             category=row.category,
-            state=row.health,
+            state=row.state,
             last_polled_at=row.last_polled_at,
             last_success_at=row.last_success_at,
             next_poll_at=row.next_poll_at,
@@ -249,6 +273,7 @@ def feed_statuses(db: Connection) -> list[FeedStatus]:
             has_moved=bool(row.address),
             twin=row.address if row.is_twin else "",
             id=FeedId(row.id),
+            quiet_days=0 if row.last is None else int(row.last_success_at.timestamp() // 86_400) - row.last,
         )
         for row in db.execute(query.order_by(FEED.c.category, FEED.c.title, FEED.c.id))
     ]
@@ -346,15 +371,6 @@ def write_seen(db: Connection, feed: FeedId, seen: Seen, version: int) -> None:
     numbers = (version, seen.frame, *(number for item in seen.items for number in item))
     db.execute(delete(DOCUMENT).where(DOCUMENT.c.feed_id == feed))
     db.execute(insert(DOCUMENT).values(feed_id=feed, seen=struct.pack(f"<{len(numbers)}Q", *numbers)))
-
-
-def count_activity(db: Connection, feed: FeedId, now: datetime, entries: int) -> None:
-    """Counts new entries to the feed's day."""
-    day = int(now.timestamp() // 86_400)
-    today = (ACTIVITY.c.feed_id == feed) & (ACTIVITY.c.day == day)
-    grown = update(ACTIVITY).where(today).values(entries=ACTIVITY.c.entries + entries)
-    if not db.execute(grown).rowcount:
-        db.execute(insert(ACTIVITY).values(feed_id=feed, day=day, entries=entries))
 
 
 def _bits(numbers: Iterable[int]) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Table, func, select
 from sqlalchemy.engine import Connection
 
+from aggregator.store.activity import count_by_state, find_alarms
 from aggregator.store.entries import count_pending
 from aggregator.store.outbox import outbox_counts
 from aggregator.store.tables import CHANGE, ENTRY, EVENT, FEED, SIGNATURE
-from aggregator.types import ChangeKind
+from aggregator.types import AlarmKind, ChangeKind
 
 RECENT = 100
 """Newest events over which the lag is taken."""
@@ -26,6 +28,7 @@ class Figures:
     """
 
     feeds: dict[str, int]
+    alarms: Counter[AlarmKind]
     entries: int
     events: int
     signed: int
@@ -39,11 +42,11 @@ class Figures:
 
 def figures(db: Connection, now: datetime) -> Figures:
     """The figures of this database; no table is counted row by row."""
-    states = select(FEED.c.health, func.count().label("feeds")).where(FEED.c.listed).group_by(FEED.c.health)
     messages = outbox_counts(db)
     due = select(func.count()).where(FEED.c.listed, FEED.c.next_poll_at <= now)
     return Figures(
-        feeds={str(row.health): int(row.feeds) for row in db.execute(states)},
+        feeds=count_by_state(db),
+        alarms=Counter(alarm.kind for alarm in find_alarms(db, now)),
         entries=_highest(db, ENTRY, "id"),
         events=_highest(db, EVENT, "id"),
         signed=_highest(db, SIGNATURE, "entry_id"),

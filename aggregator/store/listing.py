@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy.engine import Connection
 
 from aggregator.store.search import entry_order, having_words, words_of
-from aggregator.store.tables import ACTIVITY, CHANGE, ENTRY, EVENT, FEED
+from aggregator.store.tables import CHANGE, ENTRY, EVENT, FEED
 from aggregator.types import (
     Change,
     ChangeKind,
@@ -238,17 +238,6 @@ def changes_of(db: Connection, event: EventId, limit: int) -> list[Change]:
         Change(row.cursor, EventId(row.event_id), ChangeKind(row.kind), row.other_event_id, row.at)
         for row in reversed(rows)
     ]
-
-
-def entries_by_day(db: Connection, first: int) -> Mapping[str, Mapping[int, int]]:
-    """For each feed, by its public URL: how many entries it brought on each day (since 1970) from `first` on."""
-    query = select(FEED.c.public_url, ACTIVITY.c.day, ACTIVITY.c.entries).join(
-        FEED, FEED.c.id == ACTIVITY.c.feed_id
-    )
-    found: dict[str, dict[int, int]] = {}
-    for row in db.execute(query.where(ACTIVITY.c.day >= first)):
-        found.setdefault(row.public_url, {})[row.day] = row.entries
-    return found
 
 
 def first_seen_of(db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, datetime]:

@@ -69,6 +69,7 @@ class FeedRow(Row, table=True):
     "import:" stands for imported entries and is never polled; `listed` is false for it, and for a feed that has
     left the OPML file: its entries stay. `leased_by` is the process that polls it, until `lease_until` unless it
     renews that; `fence` is one higher each time the feed is given to somebody.
+    `silent_at`: read then or later without anything new since, it is silent (rhythm.silent_from).
     `set_interval`, `set_lang`, `weight` and `keep_days` are what the list
     sets for it (types.FeedSettings); one that it sets as not enabled has the health "paused".
     """
@@ -110,6 +111,7 @@ class FeedRow(Row, table=True):
     leased_by: str = Field(sa_column=_text())
     lease_until: datetime | None = Field(sa_column=_time(nullable=True))
     fence: int = Field(sa_column=Column(BIG_ID, nullable=False, server_default="0"))
+    silent_at: datetime | None = Field(sa_column=_time(nullable=True))
     set_interval: int | None
     set_lang: str = Field(sa_column=_text())
     weight: float = Field(sa_column=Column(Float, nullable=False, server_default="1"))
@@ -159,12 +161,40 @@ class DocumentRow(Row, table=True):
 
 
 class ActivityRow(Row, table=True):
-    """How many new entries a feed brought on a day (days since 1970-01-01 UTC)."""
+    """How many new entries a feed brought on a day (days since 1970-01-01 UTC), and `again` (PollOutcome.again)."""
 
     __tablename__ = "activity"
     feed_id: int = Field(sa_column=_to("feed.id", key=True))
     day: int = Field(sa_column=Column(Integer, primary_key=True, index=True))
     entries: int = Field(sa_column=_count())
+    again: int = Field(sa_column=_count())
+
+
+class DayCountRow(Row, table=True):
+    """What all processes did on a day (since 1970-01-01 UTC); `told_at`: when the log said so."""
+
+    __tablename__ = "day_count"
+    day: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    polls: int = Field(sa_column=_count())
+    failed: int = Field(sa_column=_count())
+    new: int = Field(sa_column=_count())
+    events: int = Field(sa_column=_count())
+    told_at: datetime | None = Field(sa_column=_time(nullable=True))
+
+
+class ProcessRow(Row, table=True):
+    """A process that serves this database (PostgreSQL only): since when, and when it said so last.
+
+    Both by the database's clock. `roles`: what it does just now, of "poll", "cluster" and "web".
+    """
+
+    __tablename__ = "process"
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    host: str = Field(sa_column=_text())
+    pid: int
+    roles: str = Field(sa_column=_text())
+    since: datetime = Field(sa_column=_time())
+    seen_at: datetime = Field(sa_column=_time())
 
 
 class EventRow(Row, table=True):
@@ -443,6 +473,8 @@ ELECTION = table_of(ElectionRow)
 LIST_IN_FORCE = table_of(ListInForceRow)
 DOCUMENT = table_of(DocumentRow)
 ACTIVITY = table_of(ActivityRow)
+DAY_COUNT = table_of(DayCountRow)
+PROCESS = table_of(ProcessRow)
 EVENT = table_of(EventRow)
 ENTRY = table_of(EntryRow)
 ALIAS = table_of(AliasRow)

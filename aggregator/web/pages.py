@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
+from itertools import groupby
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -15,19 +16,22 @@ from starlette.responses import RedirectResponse, Response
 
 from aggregator.opml import write_opml
 from aggregator.pipeline.explaining import reasons
-from aggregator.publish import FeedHead, atom, feed_advice, feed_alarm, json_feed, silence
+from aggregator.publish import FeedHead, alarm_words, atom, feed_advice, json_feed
+from aggregator.store.activity import brought_by_day, day_number, find_alarms
 from aggregator.store.events import teasers_of
 from aggregator.store.feeds import feed_statuses
 from aggregator.store.listing import (
     changes_of,
     choices,
-    entries_by_day,
     first_seen_of,
     latest_cursor,
     list_events,
 )
 from aggregator.store.reads import event_now, event_record
 from aggregator.types import (
+    Alarm,
+    AlarmKind,
+    Brought,
     Change,
     ChangeKind,
     EntryId,
@@ -52,7 +56,7 @@ MEMBERS_SHOWN = 100
 CHANGES_SHOWN = 20
 CHART_DAYS = 14
 CHART_HEIGHT = 18
-RHYTHM_DAYS = 90
+NOTHING = Brought(0, 0)
 
 RELATIONS = {
     Relation.CANONICAL: "the record",
@@ -91,7 +95,6 @@ class _Told:
 class _Health:
     status: FeedStatus
     words: str
-    quiet: int
     alarm: bool
     counts: list[int]
     bars: list[int]
@@ -277,9 +280,15 @@ def feeds(request: Request) -> Response:
 
 
 def _feeds_page(db: Connection, now: datetime) -> Made:
-    today = int(now.timestamp() // 86_400)
-    activity = entries_by_day(db, today - RHYTHM_DAYS)
-    found = [_health(status, activity.get(status.url, {}), today) for status in feed_statuses(db)]
+    today = day_number(now)
+    activity = brought_by_day(db, today - CHART_DAYS)
+    # A silent feed's advice says so.
+    bursts = [alarm for alarm in find_alarms(db, now) if alarm.kind is not AlarmKind.SILENCE]
+    strange = {url: list(alarms) for url, alarms in groupby(bursts, key=lambda alarm: alarm.url)}
+    found = [
+        _health(status, activity.get(status.url, {}), strange.get(status.url, []), today)
+        for status in feed_statuses(db)
+    ]
     found.sort(key=lambda one: (not one.alarm, one.status.title.casefold()))
     states = [
         (state, count)
@@ -297,16 +306,17 @@ def _feeds_page(db: Connection, now: datetime) -> Made:
     return Made(page.encode(), HTML)
 
 
-def _health(status: FeedStatus, by_day: Mapping[int, int], today: int) -> _Health:
-    quiet = silence(by_day, today)
+def _health(
+    status: FeedStatus, by_day: Mapping[int, Brought], alarms: Sequence[Alarm], today: int
+) -> _Health:
     advice = feed_advice(status)
-    words = advice or status.problem
-    alarm = feed_alarm(by_day, today)
-    words = f"{words} {alarm}".strip()
-    counts = [by_day.get(day, 0) for day in range(today - CHART_DAYS + 1, today + 1)]
+    words = " ".join(
+        [advice or status.problem, *(alarm_words(one.kind, one.count) for one in alarms)]
+    ).strip()
+    counts = [by_day.get(day, NOTHING).entries for day in range(today - CHART_DAYS + 1, today + 1)]
     most = max(1, *counts)
     bars = [max(1, round(CHART_HEIGHT * count / most)) if count else 0 for count in counts]
-    return _Health(status, words, quiet, bool(advice or alarm), counts, bars)
+    return _Health(status, words, bool(advice or alarms), counts, bars)
 
 
 @router.get("/feed.atom")
