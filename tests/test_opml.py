@@ -457,6 +457,23 @@ def test_a_feeds_settings_are_read_and_written_and_hold_for_all_within_an_outlin
     assert read_opml(write_opml(found)) == found
 
 
+def test_of_settings_on_categories_within_one_another_the_nearest_counts() -> None:
+    found = read_opml(opml(
+        '<outline text="World" agg:keep-days="365" agg:weight="3">\n'
+        '<outline text="Wires" agg:keep-days="7" agg:keepdays="9">'
+        '<outline text="A" xmlUrl="http://a.example/"/>'
+        '<outline text="B" xmlUrl="http://b.example/" agg:keep-days="0"/></outline>'
+        '<outline text="C" xmlUrl="http://c.example/"/></outline>'
+    ))  # fmt: skip
+    assert [(feed.settings.keep_days, feed.settings.weight) for feed in found.feeds] == [
+        (7, 3),
+        (0, 3),
+        (365, 3),
+    ]
+    (warning,) = found.warnings
+    assert warning.startswith('Line 2: "Wires": agg:keepdays is unknown')
+
+
 def test_settings_are_known_by_their_namespace_whatever_its_prefix() -> None:
     outline = '<outline text="A" xmlUrl="http://a.example/" x:weight="2" agg:weight="3"/>'
     head = f'<opml version="2.0" xmlns:x="{NAMESPACE}" xmlns:agg="urn:other"><head/><body>{outline}</body></opml>'

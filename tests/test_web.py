@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ from sqlalchemy import insert, text, update
 
 from aggregator.config import load_settings
 from aggregator.meters import Meters
+from aggregator.opml import read_opml
 from aggregator.store import Store, feeds, listing, open_store
 from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import ENTRY, EVENT
-from aggregator.types import EventFilter, Feed, Place
+from aggregator.types import EventFilter, Feed, FeedSettings, Place
 from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
 from aggregator.web.templates import language, marked, shown
@@ -325,6 +327,33 @@ def test_the_list_comes_back_as_opml(client: httpx.Client) -> None:
     answer = client.get("/opml")
     assert answer.headers["content-type"].startswith("text/x-opml")
     assert "<opml" in answer.text
+
+
+def test_the_list_as_opml_has_what_is_set_for_feeds_and_no_credentials(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    wanted = FeedSettings(interval=1800, enabled=False, language="fr", weight=2.5, keep_days=30)
+    feeds = [
+        Feed(
+            "https://me:hidden@paper.example/rss",
+            "Paper",
+            "World/Europe",
+            "https://me:hidden@paper.example/",
+            wanted,
+        ),
+        Feed("https://wire.example/rss", "Wire", "", ""),
+    ]
+    with store.write() as db:
+        sync_feeds(db, feeds, load_settings({}), datetime.now(UTC))
+    with serving(store) as client:
+        given = client.get("/opml").content
+    store.close()
+    assert b"hidden" not in given
+    assert b'xmlns:agg="urn:news-event-aggregator:opml:1"' in given
+    found = {feed.title: feed for feed in read_opml(given).feeds}
+    assert found["Paper"] == replace(
+        feeds[0], url="https://paper.example/rss", site_url="https://paper.example/"
+    )
+    assert found["Wire"] == feeds[1]
 
 
 def test_changes_can_be_waited_for(tmp_path: Path) -> None:

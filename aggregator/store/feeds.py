@@ -34,6 +34,7 @@ from aggregator.types import (
     Feed,
     FeedHealth,
     FeedId,
+    FeedSettings,
     FeedState,
     FeedStatus,
     Move,
@@ -283,6 +284,27 @@ def listed_addresses(db: Connection) -> list[tuple[FeedId, str, str]]:
     """Id, title and address, as the list has it, of every listed feed."""
     query = select(FEED.c.id, FEED.c.title, FEED.c.url).where(FEED.c.listed).order_by(FEED.c.id)
     return [(FeedId(row.id), row.title, row.url) for row in db.execute(query)]
+
+
+def list_in_force(db: Connection) -> list[Feed]:
+    """The listed feeds with what the list sets for them, by category and title; no credentials."""
+    query = select(FEED).where(FEED.c.listed).order_by(FEED.c.category, FEED.c.title, FEED.c.id)
+    return [
+        Feed(
+            url=row.public_url,
+            title=row.title,
+            category=row.category,
+            site_url=row.site_url,
+            settings=FeedSettings(
+                interval=row.set_interval,
+                enabled=row.health != FeedHealth.PAUSED,
+                language=row.set_lang,
+                weight=row.weight,
+                keep_days=row.keep_days,
+            ),
+        )
+        for row in db.execute(query)
+    ]
 
 
 def claim_feed(db: Connection, state: FeedState, worker: str, now: datetime, settings: Settings) -> FeedState:

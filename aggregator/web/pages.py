@@ -19,7 +19,7 @@ from aggregator.pipeline.explaining import reasons
 from aggregator.publish import FeedHead, alarm_words, atom, feed_advice, json_feed
 from aggregator.store.activity import brought_by_day, day_number, find_alarms
 from aggregator.store.events import teasers_of
-from aggregator.store.feeds import feed_statuses
+from aggregator.store.feeds import feed_statuses, list_in_force
 from aggregator.store.listing import (
     changes_of,
     choices,
@@ -39,7 +39,6 @@ from aggregator.types import (
     EventFilter,
     EventId,
     EventTime,
-    Feed,
     FeedHealth,
     FeedList,
     FeedStatus,
@@ -358,11 +357,14 @@ def _syndicated(request: Request, wanted: EventFilter, write: Callable[..., Made
 
 @router.get("/opml")
 def opml(request: Request) -> Response:
-    """The list of feeds as OPML, credentials left out."""
+    """The list of feeds as OPML with what it sets for them, so that another program of ours can take it over.
+
+    Credentials are left out.
+    """
 
     def make(db: Connection, _now: datetime) -> Made:
-        listed = tuple(Feed(status.url, status.title, status.category, "") for status in feed_statuses(db))
-        return Made(write_opml(FeedList("News events", listed, ())), "text/x-opml; charset=utf-8")
+        listed = FeedList("News events", tuple(list_in_force(db)), ())
+        return Made(write_opml(listed), "text/x-opml; charset=utf-8")
 
     return _answers(request).of_now(request, make)
 
