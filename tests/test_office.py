@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
@@ -19,7 +18,7 @@ from sqlalchemy import create_engine, make_url
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.events import create_events
 from aggregator.store.office import Office, RoleLostError
-from tests.program import command, contents_by, environment, run, write_jsonl
+from tests.program import command, environment, run, write_jsonl
 from tests.test_corrections import NOON
 
 PATIENCE_SECONDS = 240
@@ -180,32 +179,6 @@ def _is_at_rest(store: Store) -> bool:
             return waiting.scalar() == 0
     except StoreError:
         return False
-
-
-def test_four_that_bring_at_once_and_one_leave_the_same_events(new_database: str, tmp_path: Path) -> None:
-    entries = _entries(480, random.Random(7))
-    parts = [write_jsonl(tmp_path / f"{n}.jsonl", entries[n::4]) for n in range(4)]
-    bringing = [
-        subprocess.Popen(
-            command("import", "--json", part),
-            cwd=tmp_path,
-            env=environment(tmp_path, {"DATABASE": new_database}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        for part in parts
-    ]
-    for process in bringing:
-        output, errors = process.communicate(timeout=PATIENCE_SECONDS)
-        assert process.returncode == 0, errors
-        assert json.loads(output)["entries_new"] == len(entries) // 4
-    run(tmp_path, "import", parts[0], settings={"DATABASE": new_database})
-    store = open_store(new_database)
-    with store.read() as db:
-        shared = contents_by(lambda sql: [tuple(row) for row in db.exec_driver_sql(sql)])
-    store.close()
-    expected = {frozenset((f"import:Outlet {n}", f"{event}-{n}") for n in range(4)) for event in range(120)}
-    assert shared.events == expected
 
 
 def test_another_takes_over_within_seconds(new_database: str, tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""Four that write the same stories in the same instant leave what one leaves that writes them in any order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aggregator.store import open_store
+from tests.barrier import WRITERS, bring_alone, bring_at_once, expected, partition_of
+from tests.crowd import AT_REST, GROUPS, Crowd, wait
+
+STORIES, BATCH, SEED = 500, 20, 20261126
+
+
+def test_four_writers_at_a_barrier_and_one_leave_the_same_events(new_database: str, tmp_path: Path) -> None:
+    store = open_store(new_database)
+    crowd = Crowd(tmp_path, {"DATABASE": new_database})
+    try:
+        for _ in range(2):
+            crowd.start(GROUPS)
+        for new in bring_at_once(new_database, SEED, STORIES, BATCH):
+            assert new == WRITERS * BATCH
+
+        def is_at_rest() -> bool:
+            with store.read() as db:
+                return bool(db.exec_driver_sql(AT_REST).scalar())
+
+        wait(is_at_rest)
+        crowd.end()
+        assert partition_of(store) == expected(STORIES)
+        with store.read() as db:
+            created = db.exec_driver_sql(
+                "SELECT count(*), count(DISTINCT event_id) FROM v1_change WHERE kind = 'created'"
+            ).one()
+            events = db.exec_driver_sql("SELECT count(*) FROM v1_event").scalar()
+        assert tuple(created) == (events, events)
+    finally:
+        crowd.end()
+        store.close()
+
+
+def test_one_writer_leaves_the_events_that_there_are(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    bring_alone(store, SEED, STORIES)
+    found = partition_of(store)
+    store.close()
+    assert found == expected(STORIES)
