@@ -16,11 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from aggregator.store import Store, open_store
 from tests.barrier import WRITERS, bring_alone, bring_at_once, expected, partition_of
 from tests.crowd import AT_REST, GROUPS, Crowd, wait
 from tests.servers import OwnServer, own_server
-
-from aggregator.store import Store, open_store
 
 BATCH, SEED = 20, 1
 LONGEST_SECONDS = 3_600

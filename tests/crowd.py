@@ -74,10 +74,14 @@ class Crowd:
 
     def replace(self, number: int) -> None:
         """Kills one, and starts another of its roles."""
+        self.start(self.kill(number))
+
+    def kill(self, number: int) -> Sequence[str]:
+        """Kills one; its roles."""
         roles, process = self._running.pop(number)
         process.send_signal(signal.SIGKILL)
         process.wait()
-        self.start(roles)
+        return roles
 
     def end(self) -> None:
         """Kills all."""
