@@ -2,9 +2,10 @@
 
 usage: python benchmarks/takeover.py [ENTRIES]     (1,000,000)
 
-A database of so many signatures of three days is filled first: BASE made-up entries (made_up.py), and copies of their
-rows. Then two processes compete for grouping, the elected one is killed, and an entry is brought: printed is when the
-other one was elected, and when it had built its memory and grouped the entry. Building is also measured by itself.
+A database of so many signatures of three days is filled first: BASE made-up entries (made_up.py), and copies of
+their rows. Then two processes compete for grouping, the elected one is killed, and an entry is brought: printed is
+when the other one was elected, and when it had built its memory and grouped the entry. Building is also measured by
+itself.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def fill(store: Store, size: int) -> None:
         db.execute(
             text(
                 "INSERT INTO decision (entry_id, at, among, seen, rule, mean, size, threshold, model, features, "
-                "compared, regroup) SELECT id, first_seen_at, :size, 0, 'alone', 0, 1, 0.6, '', 0, '', false FROM entry"
+                "compared, regroup) "
+                "SELECT id, first_seen_at, :size, 0, 'alone', 0, 1, 0.6, '', 0, '', false FROM entry"
             ),
             {"size": size},
         )

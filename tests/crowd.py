@@ -59,6 +59,11 @@ class Crowd:
         self._running: list[tuple[Sequence[str], subprocess.Popen[bytes]]] = []
         self.logs: list[Path] = []
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes, the oldest first."""
+        return [process.pid for _, process in self._running]
+
     def start(self, roles: Sequence[str]) -> None:
         """One more process."""
         log = self._folder / f"log{len(self.logs)}"
