@@ -201,14 +201,14 @@ class Site:
 
 
 @contextmanager
-def site(folder: Path, *, hostile: bool) -> Iterator[Site]:
+def site(folder: Path, database: str, *, hostile: bool) -> Iterator[Site]:
     """The page over what one pass brought: the demo's feeds, one that fails, and maybe a hostile one."""
     now = utc_now()
     feeds = [*sample_feeds(now), *([hostile_feed(now)] if hostile else [])]
     with DemoServer(feeds) as server:
         settings = load_settings(
             {
-                "database": f"sqlite:///{folder / 'news.db'}",
+                "database": database,
                 "opml": folder / "feeds.opml",
                 "allow_addresses": (ip_network("127.0.0.1"),),
                 "host_delay": 0.0,

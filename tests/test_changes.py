@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
 from random import Random
 
 import psycopg
@@ -22,21 +21,6 @@ from tests.pages import ENTRIES, bring
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PATIENCE_SECONDS = 60
 WRITERS, TRANSACTIONS = 4, 25
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'news.db'}"
-    return str(request.getfixturevalue("new_database"))
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 def _event(store: Store) -> EventId:
@@ -87,8 +71,8 @@ def test_a_change_that_is_committed_late_is_not_passed_over(store: Store) -> Non
     assert len(seen) == 2
 
 
-def test_with_four_writers_a_reader_meets_every_change_once_and_in_order(url: str) -> None:
-    stores = [open_store(url) for _ in range(WRITERS + 1)]
+def test_with_four_writers_a_reader_meets_every_change_once_and_in_order(database: str) -> None:
+    stores = [open_store(database) for _ in range(WRITERS + 1)]
     event = _event(stores[0])
     start = threading.Barrier(WRITERS + 1)
     left = threading.Semaphore(0)
@@ -118,9 +102,9 @@ def test_with_four_writers_a_reader_meets_every_change_once_and_in_order(url: st
         opened.close()
 
 
-def test_listeners_are_woken_by_the_commit_once_and_not_before(new_database: str) -> None:
-    store = open_store(new_database)
-    with psycopg.connect(new_database, autocommit=True) as listener:
+@pytest.mark.postgresql("SQLite has no NOTIFY")
+def test_listeners_are_woken_by_the_commit_once_and_not_before(store: Store, database: str) -> None:
+    with psycopg.connect(database, autocommit=True) as listener:
         listener.execute("LISTEN v1_change")
         bring(store, ENTRIES)
         assert next(listener.notifies(timeout=PATIENCE_SECONDS, stop_after=1)).channel == "v1_change"
@@ -139,4 +123,3 @@ def test_listeners_are_woken_by_the_commit_once_and_not_before(new_database: str
             add_changes(db, [(event, ChangeKind.UPDATED, None)], NOW)
             raise ZeroDivisionError
         assert list(listener.notifies(timeout=0.2)) == []
-    store.close()

@@ -17,7 +17,8 @@ import pytest
 from aggregator.cli import main
 from aggregator.demo import DemoServer, sample_feeds
 from aggregator.pipeline.clock import utc_now
-from tests.program import ROOT, command, count, environment, query, run, write_jsonl
+from tests.databases import Databases
+from tests.program import ROOT, Program, command, run, write_jsonl
 
 ONE = {
     "id": "a",
@@ -53,14 +54,16 @@ print([name for name in sys.argv[1:] if name in sys.modules])
 """
 
 
-def test_a_pass_with_nothing_due_loads_neither_parsers_nor_clients_nor_arithmetic(tmp_path: Path) -> None:
+def test_a_pass_with_nothing_due_loads_neither_parsers_nor_clients_nor_arithmetic(
+    tmp_path: Path, program: Program
+) -> None:
     with DemoServer(sample_feeds(utc_now())) as server:
         (tmp_path / "feeds.opml").write_bytes(server.opml())
-        run(tmp_path, "poll", settings={"MIN_INTERVAL": 600})
+        program.run("poll", settings={"MIN_INTERVAL": 600})
     done = subprocess.run(
         [sys.executable, "-c", PASS, *HEAVY],
         cwd=tmp_path,
-        env=environment(tmp_path, {"MIN_INTERVAL": 600}) | {"PYTHONPATH": str(ROOT)},
+        env=program.environment({"MIN_INTERVAL": 600}) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
@@ -105,11 +108,12 @@ def test_a_fault_is_one_message_that_says_what(
     assert said.out == ""
 
 
-def test_an_empty_database_says_what_to_do_next(tmp_path: Path) -> None:
-    assert "poll feeds or import a file" in run(tmp_path, "events").stdout
+@pytest.mark.sqlite("nothing is kept")
+def test_an_empty_database_says_what_to_do_next(program: Program) -> None:
+    assert "poll feeds or import a file" in program.run("events").stdout
 
 
-def test_strange_values_in_a_file_are_read_or_named(tmp_path: Path) -> None:
+def test_strange_values_in_a_file_are_read_or_named(tmp_path: Path, program: Program) -> None:
     lines = [
         r'{"id": 1, "title": "NUL \u0000 and \ud800 surrogates", "text": "x\u0000y"}',
         '{"id": 1e400, "title": "a huge number"}',
@@ -122,33 +126,34 @@ def test_strange_values_in_a_file_are_read_or_named(tmp_path: Path) -> None:
         '{"id": "f", "title": "Seconds with a fraction", "published": 1700000000.5}',
     ]
     (tmp_path / "in.jsonl").write_bytes("\r\n".join(lines).encode())
-    done = run(tmp_path, "import", tmp_path / "in.jsonl")
+    done = program.run("import", tmp_path / "in.jsonl")
     assert [f"line {n}:" in done.stderr for n in range(1, 10)] == [
         *(False, False, True, False, True, True, True, False, False)
     ]
-    assert count(tmp_path / "news.db", "v1_event") == 5
-    dated = query(tmp_path / "news.db", "SELECT published_at FROM v1_entry WHERE guid = 'f'")
-    assert dated == [("2023-11-14 22:13:20.000000",)]
+    assert program.count("v1_event") == 5
+    ((published,),) = program.query("SELECT published_at FROM v1_entry WHERE guid = 'f'")
+    assert str(published).startswith("2023-11-14 22:13:20")
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder whose database has one event; not to be written to."""
+def kept(shared_databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Program:
+    """A program whose database has one event; not to be written to."""
     folder = tmp_path_factory.mktemp("kept")
+    program = Program(folder, shared_databases.new())
     (folder / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
     entry = ONE | {"text": "Le phare de Velmarö brille."}
-    run(folder, "import", write_jsonl(folder / "in.jsonl", [entry]))
-    return folder
+    program.run("import", write_jsonl(folder / "in.jsonl", [entry]))
+    return program
 
 
 @pytest.mark.parametrize("arguments", [("events",), ("events", "--json"), ("event", "show", "1")])
-def test_output_that_nobody_reads_is_no_error(kept: Path, arguments: tuple[str, ...]) -> None:
+def test_output_that_nobody_reads_is_no_error(kept: Program, arguments: tuple[str, ...]) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run(
         command(*arguments),
-        cwd=kept,
-        env=environment(kept),
+        cwd=kept.folder,
+        env=kept.environment(),
         stdout=theirs,
         stderr=subprocess.PIPE,
         check=False,
@@ -160,12 +165,12 @@ def test_output_that_nobody_reads_is_no_error(kept: Path, arguments: tuple[str, 
 @pytest.mark.parametrize(
     ("arguments", "closed"), [(("events",), 1), (("event", "show", "1"), 1), (("poll",), 2)]
 )
-def test_closed_output_is_no_error(kept: Path, arguments: tuple[str, ...], closed: int) -> None:
+def test_closed_output_is_no_error(kept: Program, arguments: tuple[str, ...], closed: int) -> None:
     shell = f'exec "$@" {closed}>&-'
     done = subprocess.run(
         ["sh", "-c", shell, "sh", *command(*arguments)],
-        cwd=kept,
-        env=environment(kept),
+        cwd=kept.folder,
+        env=kept.environment(),
         capture_output=True,
         check=False,
     )
@@ -173,12 +178,12 @@ def test_closed_output_is_no_error(kept: Path, arguments: tuple[str, ...], close
     assert b"Traceback" not in done.stderr
 
 
-def test_output_that_can_not_be_written_is_one_message(kept: Path) -> None:
+def test_output_that_can_not_be_written_is_one_message(kept: Program) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             command("events"),
-            cwd=kept,
-            env=environment(kept),
+            cwd=kept.folder,
+            env=kept.environment(),
             stdout=full,
             stderr=subprocess.PIPE,
             check=False,
@@ -188,22 +193,23 @@ def test_output_that_can_not_be_written_is_one_message(kept: Path) -> None:
     assert b"No space left" in done.stderr
 
 
-def test_a_terminal_without_unicode_gets_question_marks(kept: Path) -> None:
+def test_a_terminal_without_unicode_gets_question_marks(kept: Program) -> None:
     done = subprocess.run(
         command("event", "show", "1"),
-        cwd=kept,
-        env=environment(kept) | {"PYTHONIOENCODING": "ascii"},
+        cwd=kept.folder,
+        env=kept.environment() | {"PYTHONIOENCODING": "ascii"},
         capture_output=True,
         check=True,
     )
     assert b"Velmar? brille" in done.stdout
 
 
-def test_a_closed_standard_input_is_one_message(tmp_path: Path) -> None:
+@pytest.mark.sqlite("nothing is kept")
+def test_a_closed_standard_input_is_one_message(tmp_path: Path, program: Program) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" <&-', "sh", *command("import", "-")],
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=program.environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -213,19 +219,22 @@ def test_a_closed_standard_input_is_one_message(tmp_path: Path) -> None:
     assert "standard input is closed" in done.stderr
 
 
-def test_of_two_lines_with_one_id_the_first_counts_however_far_apart(tmp_path: Path) -> None:
+def test_of_two_lines_with_one_id_the_first_counts_however_far_apart(
+    tmp_path: Path, program: Program
+) -> None:
     between = [{"id": f"n{n}", "title": f"Number {n}"} for n in range(600)]
     lines = [ONE, *between, ONE | {"title": "Another title"}, ONE | {"source": "Other Paper"}]
     file = write_jsonl(tmp_path / "in.jsonl", lines)
     for new in (602, 0):
-        done = run(tmp_path, "import", "--json", file)
+        done = program.run("import", "--json", file)
         assert "line 602: id a stands on an earlier line" in done.stderr
         found = json.loads(done.stdout)
         assert (found["entries_new"], found["entries_edited"], found["bad_lines"]) == (new, 0, 1)
 
 
-def test_a_full_disk_is_one_message_and_what_was_kept_stays(tmp_path: Path) -> None:
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
+@pytest.mark.sqlite("the disk is full on a server's side otherwise")
+def test_a_full_disk_is_one_message_and_what_was_kept_stays(tmp_path: Path, program: Program) -> None:
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
     size = (tmp_path / "news.db").stat().st_size
     # Ten entries of other words each: grouping hundreds of copies is not what is tried here.
     many = [
@@ -240,7 +249,7 @@ def test_a_full_disk_is_one_message_and_what_was_kept_stays(tmp_path: Path) -> N
     done = subprocess.run(
         command("import", file),
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=program.environment(),
         preexec_fn=small_disk,
         capture_output=True,
         text=True,
@@ -249,13 +258,14 @@ def test_a_full_disk_is_one_message_and_what_was_kept_stays(tmp_path: Path) -> N
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "disk" in done.stderr
-    assert count(tmp_path / "news.db", "v1_entry") == 1
-    run(tmp_path, "import", file)
-    assert count(tmp_path / "news.db", "v1_entry") == 11
+    assert program.count("v1_entry") == 1
+    program.run("import", file)
+    assert program.count("v1_entry") == 11
 
 
-def test_a_database_that_another_program_writes_is_waited_for(tmp_path: Path) -> None:
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
+@pytest.mark.sqlite("PostgreSQL has no lock of the whole database")
+def test_a_database_that_another_program_writes_is_waited_for(tmp_path: Path, program: Program) -> None:
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
     with closing(sqlite3.connect(tmp_path / "news.db")) as other:
         other.execute("BEGIN IMMEDIATE")
         waiting = subprocess.Popen(
@@ -263,23 +273,24 @@ def test_a_database_that_another_program_writes_is_waited_for(tmp_path: Path) ->
                 "import", write_jsonl(tmp_path / "two.jsonl", [ONE | {"id": "b", "title": "Bees are back"}])
             ),
             cwd=tmp_path,
-            env=environment(tmp_path),
+            env=program.environment(),
             stdout=subprocess.DEVNULL,
         )
-        assert "Veldmark" in run(tmp_path, "events").stdout
+        assert "Veldmark" in program.run("events").stdout
         other.rollback()
         assert waiting.wait(60) == 0
-    assert count(tmp_path / "news.db", "v1_entry") == 2
+    assert program.count("v1_entry") == 2
 
 
-def test_a_terminal_shows_progress_and_a_table(tmp_path: Path) -> None:
+@pytest.mark.sqlite("what a terminal shows is no matter of the database")
+def test_a_terminal_shows_progress_and_a_table(tmp_path: Path, program: Program) -> None:
     ours, theirs = pty.openpty()
     with DemoServer(sample_feeds(utc_now())) as server:
         (tmp_path / "feeds.opml").write_bytes(server.opml())
         shown = subprocess.Popen(
             command("poll"),
             cwd=tmp_path,
-            env=environment(tmp_path),
+            env=program.environment(),
             stdout=theirs,
             stderr=theirs,
             close_fds=True,
@@ -298,19 +309,19 @@ def test_a_terminal_shows_progress_and_a_table(tmp_path: Path) -> None:
     assert b"entries" in screen
 
 
-def test_explain_names_the_figures_of_a_decision(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_names_the_figures_of_a_decision(
+    tmp_path: Path, program: Program, capsys: pytest.CaptureFixture[str]
+) -> None:
     def explain(*arguments: object) -> str:
-        database = f"sqlite:///{tmp_path / 'news.db'}"
-        assert main(["explain", "--database", database, *map(str, arguments)]) == 0
+        assert main(["explain", "--database", program.database, *map(str, arguments)]) == 0
         return capsys.readouterr().out
 
     twin = ONE | {"id": "b", "source": "Other Paper"}
-    run(
-        tmp_path,
+    program.run(
         "import",
         write_jsonl(tmp_path / "in.jsonl", [ONE, twin, {"id": "c", "title": "Bees are back in town"}]),
     )
-    (a,), (b,), (c,) = query(tmp_path / "news.db", "SELECT id FROM v1_entry ORDER BY guid")
+    (a,), (b,), (c,) = program.query("SELECT id FROM v1_entry ORDER BY guid")
     assert "copies are always together" in explain(a)
     assert explain(a, b).count("together: copies") == 1
     assert "apart: below the threshold" in explain(a, c)

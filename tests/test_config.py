@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from aggregator.config import Settings, SettingsError, load_settings
-from tests.program import ROOT, run
+from tests.program import ROOT, Program
 
 
 def test_nothing_needs_to_be_configured() -> None:
@@ -55,14 +55,16 @@ def test_intervals_that_contradict_each_other_are_refused() -> None:
         load_settings({"min_interval": "900", "max_interval": "600"})
 
 
-def test_a_wrong_variable_ends_the_program_with_status_2_and_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "events", status=2, settings={"INTERVAL": "soon"})
+@pytest.mark.sqlite("nothing is kept")
+def test_a_wrong_variable_ends_the_program_with_status_2_and_one_line(program: Program) -> None:
+    done = program.run("events", status=2, settings={"INTERVAL": "soon"})
     assert done.stderr.count("\n") == 1
     assert "AGGREGATOR_INTERVAL=soon" in done.stderr
 
 
-def test_a_variable_that_is_no_setting_is_named_with_the_nearest_that_is(tmp_path: Path) -> None:
-    done = run(tmp_path, "events", settings={"INTERVALL": "5"})
+@pytest.mark.sqlite("nothing is kept")
+def test_a_variable_that_is_no_setting_is_named_with_the_nearest_that_is(program: Program) -> None:
+    done = program.run("events", settings={"INTERVALL": "5"})
     assert done.stderr.count("\n") == 1
     assert "AGGREGATOR_INTERVALL is no setting" in done.stderr
     assert "did you mean AGGREGATOR_INTERVAL?" in done.stderr

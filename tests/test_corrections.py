@@ -15,7 +15,8 @@ from aggregator.config import load_settings
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.store import open_store
 from aggregator.store.decisions import ask_to_regroup
-from tests.program import query, run, write_jsonl
+from tests.databases import query
+from tests.program import Program, run, write_jsonl
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BRIDGE = (
@@ -81,12 +82,7 @@ class News:
         return done.stdout + done.stderr
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        store = open_store(self._database)
-        try:
-            with store.read() as db:
-                return [tuple(row) for row in db.execute(text(sql))]
-        finally:
-            store.close()
+        return query(self._database, sql)
 
     def number(self, name: str) -> int:
         ((found,),) = self.rows(f"SELECT id FROM v1_entry WHERE guid = '{name}'")
@@ -121,12 +117,9 @@ class News:
         store.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def news(request: pytest.FixtureRequest, tmp_path: Path) -> News:
-    if request.param == "sqlite":
-        found = News(tmp_path, f"sqlite:///{tmp_path / 'news.db'}")
-    else:
-        found = News(tmp_path, request.getfixturevalue("new_database"))
+@pytest.fixture
+def news(database: str, tmp_path: Path) -> News:
+    found = News(tmp_path, database)
     found.bring(BASE)
     assert found.events() == [["bridge-1", "bridge-2", "bridge-3"], ["frost-1"], ["piano-1", "piano-2"]]
     return found
@@ -252,11 +245,10 @@ def test_what_can_not_be_corrected_is_said_and_changes_nothing(news: News) -> No
     assert (news.events(), news.changes(start)) == (before, [])
 
 
-def test_corrections_as_json(tmp_path: Path) -> None:
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", BASE))
-    ((bridge,), (frost,)) = query(
-        tmp_path / "news.db",
+def test_corrections_as_json(tmp_path: Path, program: Program) -> None:
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", BASE))
+    ((bridge,), (frost,)) = program.query(
         "SELECT event_id FROM v1_entry WHERE guid IN ('bridge-1', 'frost-1') ORDER BY guid",
     )
-    said = json.loads(run(tmp_path, "event", "merge", bridge, frost, "--json").stdout)
+    said = json.loads(program.run("event", "merge", bridge, frost, "--json").stdout)
     assert said == {"event_id": bridge, "other_event_id": frost, "corrections_taken_back": 0}

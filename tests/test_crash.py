@@ -10,26 +10,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aggregator.demo import DemoServer, sample_feeds
-from tests.program import command, contents, environment, run
+from tests.databases import Databases
+from tests.program import Program, command
 
 KILLS = 10
 
 
-def test_killed_at_random_moments_a_pass_ends_as_if_undisturbed(tmp_path: Path) -> None:
+def test_killed_at_random_moments_a_pass_ends_as_if_undisturbed(databases: Databases, tmp_path: Path) -> None:
     chance = random.Random(20261123)
-    calm, rough = tmp_path / "calm", tmp_path / "rough"
+    calm, rough = (Program(tmp_path / name, databases.bare()) for name in ("calm", "rough"))
     with DemoServer(sample_feeds(datetime.now(UTC))) as server:
-        for folder in (calm, rough):
-            folder.mkdir()
-            (folder / "feeds.opml").write_bytes(server.opml())
+        for program in (calm, rough):
+            program.folder.mkdir()
+            (program.folder / "feeds.opml").write_bytes(server.opml())
         started = time.monotonic()
-        run(calm, "poll")
+        calm.run("poll")
         whole = time.monotonic() - started
         for _ in range(KILLS):
             broken = subprocess.Popen(
                 command("poll"),
-                cwd=rough,
-                env=environment(rough),
+                cwd=rough.folder,
+                env=rough.environment(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
@@ -38,5 +39,5 @@ def test_killed_at_random_moments_a_pass_ends_as_if_undisturbed(tmp_path: Path) 
             except subprocess.TimeoutExpired:
                 broken.send_signal(signal.SIGKILL)
                 broken.wait()
-        run(rough, "poll")
-    assert contents(rough / "news.db") == contents(calm / "news.db")
+        rough.run("poll")
+    assert rough.contents() == calm.contents()

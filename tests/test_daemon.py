@@ -26,17 +26,18 @@ from aggregator.store import open_store
 from aggregator.store.feeds import listed_feeds
 from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed
+from tests.databases import change
 from tests.loopback import LoopbackServer
-from tests.program import command, count, environment, query, run, write_jsonl
+from tests.program import Program, command, write_jsonl
 from tests.stage import ok
 
 PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def _daemon(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def _daemon(program: Program, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     daemon = subprocess.Popen(
-        command(*arguments), cwd=folder, env=environment(folder), stderr=subprocess.PIPE, text=True
+        command(*arguments), cwd=program.folder, env=program.environment(), stderr=subprocess.PIPE, text=True
     )
     try:
         yield daemon
@@ -53,24 +54,18 @@ def _wait(until: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def _grouped(folder: Path) -> Callable[[], bool]:
-    def all_grouped() -> bool:
-        database = folder / "news.db"
-        return (
-            database.exists()
-            and query(database, "SELECT count(*) FROM sqlite_master WHERE name = 'v1_feed'") == [(1,)]
-            and count(database, "v1_event_entry") == len(expected_events())
-        )
-
-    return all_grouped
+def _grouped(program: Program) -> Callable[[], bool]:
+    return lambda: program.count("v1_event_entry") == len(expected_events())
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_it_polls_groups_and_stops_within_five_seconds(tmp_path: Path, ending: signal.Signals) -> None:
+def test_it_polls_groups_and_stops_within_five_seconds(
+    tmp_path: Path, program: Program, ending: signal.Signals
+) -> None:
     with DemoServer(sample_feeds(datetime.now(UTC))) as server:
         (tmp_path / "feeds.opml").write_bytes(server.opml())
-        with _daemon(tmp_path) as daemon:
-            _wait(_grouped(tmp_path))
+        with _daemon(program) as daemon:
+            _wait(_grouped(program))
             daemon.send_signal(ending)
             _, log = daemon.communicate(timeout=5)
     assert daemon.returncode == 0
@@ -84,22 +79,22 @@ def test_it_polls_groups_and_stops_within_five_seconds(tmp_path: Path, ending: s
     assert any(line["logger"].startswith("uvicorn") for line in lines)
 
 
-def test_at_rest_it_notices_what_another_process_brings(tmp_path: Path) -> None:
+def test_at_rest_it_notices_what_another_process_brings(tmp_path: Path, program: Program) -> None:
     with DemoServer(sample_feeds(datetime.now(UTC))) as server:
         (tmp_path / "feeds.opml").write_bytes(server.opml())
-        with _daemon(tmp_path):
-            _wait(_grouped(tmp_path))
-            known = count(tmp_path / "news.db", "v1_event_entry")
+        with _daemon(program):
+            _wait(_grouped(program))
+            known = program.count("v1_event_entry")
             entry = {"id": "1", "title": "A ferry reaches the island", "source": "Harbour"}
-            run(tmp_path, "import", write_jsonl(tmp_path / "more.jsonl", [entry]))
-            _wait(lambda: count(tmp_path / "news.db", "v1_event_entry") == known + 1)
-            with closing(sqlite3.connect(tmp_path / "news.db")) as other, other:
-                other.execute(
-                    "UPDATE feed SET last_polled_at = '2020-01-01 00:00:00.000000', next_poll_at = last_polled_at "
-                    "WHERE listed"
-                )
-            polled_anew = "SELECT count(*) FROM feed WHERE listed AND last_polled_at < '2021'"
-            _wait(lambda: query(tmp_path / "news.db", polled_anew) == [(0,)])
+            program.run("import", write_jsonl(tmp_path / "more.jsonl", [entry]))
+            _wait(lambda: program.count("v1_event_entry") == known + 1)
+            change(
+                program.database,
+                "UPDATE feed SET last_polled_at = '2020-01-01 00:00:00.000000', "
+                "next_poll_at = '2020-01-01 00:00:00.000000' WHERE listed",
+            )
+            polled_anew = "SELECT count(*) FROM feed WHERE listed AND last_polled_at < '2021-01-01'"
+            _wait(lambda: program.query(polled_anew) == [(0,)])
 
 
 STAYS = "The last good list stays in force"
@@ -109,28 +104,28 @@ STAYS = "The last good list stays in force"
 class Edited:
     """A daemon whose list is edited while it runs; each feed of the list is a path of a server on loopback."""
 
-    folder: Path
+    program: Program
     loopback: LoopbackServer
     daemon: subprocess.Popen[str]
 
     @property
     def file(self) -> Path:
-        return self.folder / "feeds.opml"
+        return self.program.folder / "feeds.opml"
 
     def content(self, *paths: str) -> bytes:
         return _list_of(self.loopback, *paths)
 
     def replace(self, content: bytes) -> None:
         """As editors save: a new file takes the old one's name."""
-        (self.folder / "feeds.opml~").write_bytes(content)
-        (self.folder / "feeds.opml~").replace(self.file)
+        (self.program.folder / "feeds.opml~").write_bytes(content)
+        (self.program.folder / "feeds.opml~").replace(self.file)
 
     def wait_for(self, *paths: str) -> None:
         """Until these are the feeds in force."""
         _wait(lambda: self.in_force() == {self.loopback.url(path) for path in paths})
 
     def in_force(self) -> set[str]:
-        rows = query(self.folder / "news.db", "SELECT url FROM v1_feed WHERE state <> 'paused'")
+        rows = self.program.query("SELECT url FROM v1_feed WHERE state <> 'paused'")
         return {row[0] for row in rows}
 
     def read_until(self, words: str) -> str:
@@ -145,12 +140,12 @@ def _list_of(loopback: LoopbackServer, *paths: str) -> bytes:
 
 
 @pytest.fixture
-def edited(tmp_path: Path, loopback: LoopbackServer) -> Iterator[Edited]:
+def edited(program: Program, tmp_path: Path, loopback: LoopbackServer) -> Iterator[Edited]:
     for path in ("/a", "/b", "/c"):
         loopback.on(path, ok())
     (tmp_path / "feeds.opml").write_bytes(_list_of(loopback, "/a", "/b"))
-    with _daemon(tmp_path, "serve", "--no-web", "--no-cluster") as daemon:
-        one = Edited(tmp_path, loopback, daemon)
+    with _daemon(program, "serve", "--no-web", "--no-cluster") as daemon:
+        one = Edited(program, loopback, daemon)
         one.read_until("running")
         one.wait_for("/a", "/b")
         yield one
@@ -211,48 +206,50 @@ def test_a_deleted_list_stays_in_force_until_it_is_put_back(edited: Edited) -> N
 
 
 def test_a_list_that_is_emptied_on_purpose_lets_all_feeds_go_and_their_entries_stay(edited: Edited) -> None:
-    database = edited.folder / "news.db"
+    program = edited.program
     # A poll under way when its feed leaves still brings its entries, so both are waited for.
-    _wait(lambda: query(database, "SELECT count(*) FROM v1_feed WHERE last_success_at IS NOT NULL") == [(2,)])
-    entries = count(database, "v1_entry")
+    _wait(lambda: program.query("SELECT count(*) FROM v1_feed WHERE last_success_at IS NOT NULL") == [(2,)])
+    entries = program.count("v1_entry")
     assert entries
     edited.replace(edited.content())
     edited.wait_for()
-    assert count(database, "v1_entry") == entries
+    assert program.count("v1_entry") == entries
 
 
 def test_a_feed_that_comes_back_has_its_entries_and_its_history(edited: Edited) -> None:
-    asked = "SELECT id, last_success_at, body_hash FROM feed WHERE url LIKE '%/a' AND last_success_at > ''"
-    database = edited.folder / "news.db"
-    _wait(lambda: bool(query(database, asked)))
+    asked = (
+        "SELECT id, last_success_at, body_hash FROM feed WHERE url LIKE '%/a' AND last_success_at IS NOT NULL"
+    )
+    program = edited.program
+    _wait(lambda: bool(program.query(asked)))
     edited.replace(edited.content("/b"))
     edited.wait_for("/b")
-    ((number, read_at, body_hash),) = query(database, asked)
+    ((number, read_at, body_hash),) = program.query(asked)
     edited.replace(edited.content("/a", "/b"))
     edited.wait_for("/a", "/b")
-    ((again, read_again_at, body_hash_again),) = query(database, asked)
+    ((again, read_again_at, body_hash_again),) = program.query(asked)
     assert (again, body_hash_again) == (number, body_hash)
     assert read_again_at >= read_at
     entries = f"SELECT count(*) FROM entry WHERE feed_id = {number}"
-    assert query(database, entries) == [(2,)]
+    assert program.query(entries) == [(2,)]
 
 
 def test_a_broken_list_at_the_start_leaves_the_last_good_one_in_force(
-    tmp_path: Path, loopback: LoopbackServer
+    tmp_path: Path, program: Program, loopback: LoopbackServer
 ) -> None:
     loopback.on("/a", ok())
     (tmp_path / "feeds.opml").write_bytes(_list_of(loopback, "/a"))
-    run(tmp_path, "poll")
+    program.run("poll")
     (tmp_path / "feeds.opml").write_bytes(b"<opml><body><outline")
-    with _daemon(tmp_path, "serve", "--no-web") as daemon:
+    with _daemon(program, "serve", "--no-web") as daemon:
         _read_until(daemon, f"{STAYS} (1 feeds)")
 
 
-def test_a_page_without_a_place_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+def test_a_page_without_a_place_does_not_hold_up_the_rest(tmp_path: Path, program: Program) -> None:
     (tmp_path / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-        with _daemon(tmp_path, "serve", "--port", str(port)) as daemon:
+        with _daemon(program, "serve", "--port", str(port)) as daemon:
             assert daemon.stderr
             lines = []
             for line in daemon.stderr:
@@ -260,29 +257,32 @@ def test_a_page_without_a_place_does_not_hold_up_the_rest(tmp_path: Path) -> Non
                 if "running" in line:
                     break
         assert any("go on without it" in line and f"PORT={port}" in line for line in lines)
-        done = run(tmp_path, "serve", "--no-poll", "--no-cluster", "--port", port, status=1)
+        done = program.run("serve", "--no-poll", "--no-cluster", "--port", port, status=1)
     assert "choose another with --host or --port" in done.stderr
 
 
-def test_a_page_for_everybody_must_be_meant(tmp_path: Path) -> None:
+@pytest.mark.sqlite("nothing is kept")
+def test_a_page_for_everybody_must_be_meant(tmp_path: Path, program: Program) -> None:
     (tmp_path / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
-    done = run(tmp_path, "serve", "--host", "0.0.0.0", status=1)
+    done = program.run("serve", "--host", "0.0.0.0", status=1)
     assert "set TOKEN to a secret" in done.stderr
 
 
-def test_a_second_daemon_on_one_database_says_so_and_ends(tmp_path: Path) -> None:
+@pytest.mark.sqlite("any number of processes poll one PostgreSQL")
+def test_a_second_daemon_on_one_database_says_so_and_ends(tmp_path: Path, program: Program) -> None:
     (tmp_path / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
-    with _daemon(tmp_path) as daemon:
+    with _daemon(program) as daemon:
         assert daemon.stderr
         for line in daemon.stderr:
             if "running" in line:
                 break
-        done = run(tmp_path, "serve", status=1)
+        done = program.run("serve", status=1)
     assert "another process already polls" in done.stderr
 
 
-def test_without_a_list_it_says_what_to_do(tmp_path: Path) -> None:
-    done = run(tmp_path, "serve", status=2)
+@pytest.mark.sqlite("nothing is kept")
+def test_without_a_list_it_says_what_to_do(program: Program) -> None:
+    done = program.run("serve", status=2)
     assert "feeds.opml: can't be read" in done.stderr
 
 
@@ -299,10 +299,12 @@ def _list_one(folder: Path, url: str) -> None:
     (folder / "feeds.opml").write_text(f'<opml version="2.0"><head/><body>{outline}</body></opml>')
 
 
-def test_a_server_that_drips_does_not_hold_up_the_end(tmp_path: Path, loopback: LoopbackServer) -> None:
+def test_a_server_that_drips_does_not_hold_up_the_end(
+    tmp_path: Path, program: Program, loopback: LoopbackServer
+) -> None:
     loopback.on("/rss", lambda _request: loopback.drip(b"HTTP/1.1 200 OK\r\n"))
     _list_one(tmp_path, loopback.url("/rss"))
-    with _daemon(tmp_path) as daemon:
+    with _daemon(program) as daemon:
         _wait(lambda: bool(loopback.asked("/rss")))
         daemon.send_signal(signal.SIGTERM)
         _, log = daemon.communicate(timeout=5)
@@ -310,12 +312,14 @@ def test_a_server_that_drips_does_not_hold_up_the_end(tmp_path: Path, loopback: 
     assert "Traceback" not in log
 
 
-def test_a_database_that_another_program_holds_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    open_store(f"sqlite:///{tmp_path / 'news.db'}").close()
+@pytest.mark.sqlite("PostgreSQL has no lock of the whole database")
+def test_a_database_that_another_program_holds_does_not_hold_up_the_end(
+    tmp_path: Path, program: Program
+) -> None:
     _list_one(tmp_path, "http://127.0.0.1:9/rss")
     with closing(sqlite3.connect(tmp_path / "news.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with _daemon(tmp_path) as daemon:
+        with _daemon(program) as daemon:
             _wait((tmp_path / "news.db.poll.lock").exists)
             daemon.send_signal(signal.SIGTERM)
             _, log = daemon.communicate(timeout=6)
@@ -323,16 +327,18 @@ def test_a_database_that_another_program_holds_does_not_hold_up_the_end(tmp_path
     assert "nothing of it is kept" in log
 
 
-def test_the_log_names_the_feed_that_failed(tmp_path: Path, loopback: LoopbackServer) -> None:
+def test_the_log_names_the_feed_that_failed(
+    tmp_path: Path, program: Program, loopback: LoopbackServer
+) -> None:
     _list_one(tmp_path, loopback.url("/lost"))
-    with _daemon(tmp_path) as daemon:
+    with _daemon(program) as daemon:
         _read_until(daemon, "Slow Paper: failed: ")
 
 
 def test_a_feed_whose_poll_could_not_be_kept_is_not_asked_again_at_once(
-    tmp_path: Path, loopback: LoopbackServer
+    database: str, loopback: LoopbackServer
 ) -> None:
-    settings = load_settings({"database": f"sqlite:///{tmp_path / 'news.db'}"})
+    settings = load_settings({"database": database})
     store = open_store(settings.database)
     with store.write() as db:
         sync_feeds(db, [Feed(loopback.url("/rss"), "Slow Paper", "", "")], settings, utc_now())

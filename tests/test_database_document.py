@@ -21,7 +21,8 @@ from aggregator.store import Store, open_store
 from aggregator.store.events import add_changes, create_events
 from aggregator.store.listing import latest_cursor
 from aggregator.types import ChangeKind
-from tests.program import ROOT, run
+from tests.databases import Databases, sqlite_file
+from tests.program import ROOT, Program
 from tests.test_documentation import DOCUMENTS
 
 DOCUMENT = (ROOT / "docs/database.md").read_text()
@@ -41,26 +42,23 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database of the sample feeds, under the name that the examples use."""
-    made = tmp_path_factory.mktemp("demo")
-    _poll(made, f"sqlite:///{made / 'aggregator.db'}")
-    return made
+    return tmp_path_factory.mktemp("demo")
 
 
-def _poll(folder: Path, database: str) -> None:
+@pytest.fixture(scope="module")
+def sampled(shared_databases: Databases, folder: Path) -> str:
+    """A database of the sample feeds, under the name that the examples use if it is a file."""
+    program = Program(folder, shared_databases.new(folder / "aggregator.db"))
     with DemoServer(sample_feeds(datetime.now(UTC))) as feeds:
         (folder / "feeds.opml").write_bytes(feeds.opml())
-        run(folder, "poll", settings={"DATABASE": database})
+        program.run("poll")
+    return program.database
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, folder: Path) -> Iterator[Store]:
-    """The sample feeds on each database."""
-    url = f"sqlite:///{folder / 'aggregator.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("server")
-        _poll(folder, url)
-    opened = open_store(url)
+@pytest.fixture(scope="module")
+def store(sampled: str) -> Iterator[Store]:
+    """The sample feeds."""
+    opened = open_store(sampled)
     yield opened
     opened.close()
 
@@ -128,6 +126,8 @@ def _run(example: str) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.sqlite("so the examples are written")
+@pytest.mark.usefixtures("sampled")
 def test_examples_in_python_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -148,13 +148,14 @@ def _with(words: str) -> dict[str, Any]:
     return _run(example)
 
 
-def test_the_follower_of_changes_meets_the_old_ones_and_wakes_up_for_new_ones(new_database: str) -> None:
-    store = open_store(new_database)
+@pytest.mark.postgresql("SQLite has no NOTIFY")
+def test_the_follower_of_changes_meets_the_old_ones_and_wakes_up_for_new_ones(database: str) -> None:
+    store = open_store(database)
     with store.write() as db:
         (event,) = create_events(db, 1, datetime.now(UTC))
         last = latest_cursor(db)
         add_changes(db, [(event, ChangeKind.CREATED, None)], datetime.now(UTC))
-    changes = _with("def follow")["follow"](new_database, last)
+    changes = _with("def follow")["follow"](database, last)
     assert next(changes)[1:] == (event, "created", None)
 
     def write() -> None:
@@ -190,9 +191,10 @@ def test_the_receiver_takes_what_we_sign_and_nothing_else() -> None:
             verify(*wrong)
 
 
-def test_datasettes_description_fits_the_database(folder: Path) -> None:
+@pytest.mark.sqlite("what Datasette shows is SQLite")
+def test_datasettes_description_fits_the_database(sampled: str) -> None:
     described = json.loads((ROOT / "docs/datasette.json").read_text())["databases"]["aggregator"]
-    with closing(sqlite3.connect(folder / "aggregator.db")) as db:
+    with closing(sqlite3.connect(sqlite_file(sampled))) as db:
         real = db.execute("SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view')").fetchall()
         for query in described["queries"].values():
             assert db.execute(query["sql"]).fetchall(), query["title"]

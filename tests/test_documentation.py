@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from aggregator.cli.parser import build_parser
 from aggregator.config import Settings
-from aggregator.store import open_store
-from tests.program import ROOT, query
+from tests.databases import change, columns_of, query
+from tests.program import ROOT
 
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = (ROOT / "README.md").read_text()
@@ -62,11 +60,9 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_examples_in_sql_run(document: Path, tmp_path: Path) -> None:
-    open_store(f"sqlite:///{tmp_path / 'news.db'}").close()
+def test_examples_in_sql_run(document: Path, database: str) -> None:
     for example in re.findall(r"```sql\n(.*?)```", document.read_text(), re.DOTALL):
-        with closing(sqlite3.connect(tmp_path / "news.db")) as db:
-            db.executescript(example)
+        change(database, *(words for words in example.split(";") if words.strip()))
 
 
 def test_the_documents_make_a_site_that_asks_no_other_server(tmp_path: Path) -> None:
@@ -81,10 +77,10 @@ def test_the_documents_make_a_site_that_asks_no_other_server(tmp_path: Path) -> 
         )
 
 
-def test_every_column_of_every_view_is_described(tmp_path: Path) -> None:
-    open_store(f"sqlite:///{tmp_path / 'news.db'}").close()
+@pytest.mark.sqlite("tests/test_database_document.py compares the tables of both")
+def test_every_column_of_every_view_is_described(database: str) -> None:
     described = (ROOT / "docs/database.md").read_text()
-    for (view,) in query(tmp_path / "news.db", "SELECT name FROM sqlite_master WHERE type = 'view'"):
+    for (view,) in query(database, "SELECT name FROM sqlite_master WHERE type = 'view'"):
         section = described.split(f"### {view}:")[1].split("###")[0]
-        for (column,) in query(tmp_path / "news.db", f"SELECT name FROM pragma_table_info('{view}')"):
+        for column in columns_of(database, view):
             assert re.search(rf"\b{column}\b", section), f"{view}.{column}"

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from aggregator.demo import DemoServer, expected_copies, expected_events, look_alikes, sample_feeds
-from tests.program import Contents, contents, count, query, run, write_jsonl
+from tests.databases import Databases
+from tests.program import Contents, Program, write_jsonl
 
 PARAGRAPHS = (
     (
@@ -64,58 +65,57 @@ def _listed_file(folder: Path) -> Path:
     return write_jsonl(folder / "listed.jsonl", entries)
 
 
-def _show(folder: Path, guid: str, form: str = "text") -> str:
-    ((event,),) = query(folder / "news.db", f"SELECT event_id FROM v1_entry WHERE guid = '{guid}'")
-    return run(folder, "event", "show", event, "--format", form).stdout
+def _show(program: Program, guid: str, form: str = "text") -> str:
+    ((event,),) = program.query(f"SELECT event_id FROM v1_entry WHERE guid = '{guid}'")
+    return program.run("event", "show", event, "--format", form).stdout
 
 
 # ---- the record ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("field", ["text", "content", "summary"])
-def test_a_record_comes_back_line_for_line(tmp_path: Path, field: str) -> None:
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [{"id": "r", field: RECORD}]))
-    assert _show(tmp_path, "r") == RECORD
+def test_a_record_comes_back_line_for_line(tmp_path: Path, program: Program, field: str) -> None:
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", [{"id": "r", field: RECORD}]))
+    assert _show(program, "r") == RECORD
 
 
-def test_a_record_in_html_comes_back_line_for_line(tmp_path: Path) -> None:
+def test_a_record_in_html_comes_back_line_for_line(tmp_path: Path, program: Program) -> None:
     html = "".join(f"<p>{line}</p>" for line in RECORD.splitlines())
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [{"id": "r", "content": html}]))
-    assert _show(tmp_path, "r") == RECORD
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", [{"id": "r", "content": html}]))
+    assert _show(program, "r") == RECORD
 
 
-def test_a_full_text_and_its_teaser_are_one_related_item(tmp_path: Path) -> None:
-    run(tmp_path, "import", _record_file(tmp_path))
-    teasers = query(tmp_path / "news.db", "SELECT kind, text FROM v1_teaser ORDER BY position")
+def test_a_full_text_and_its_teaser_are_one_related_item(tmp_path: Path, program: Program) -> None:
+    program.run("import", _record_file(tmp_path))
+    teasers = program.query("SELECT kind, text FROM v1_teaser ORDER BY position")
     assert teasers == [("related", text) for text in TEASERS]
 
 
-def test_the_body_is_kept_without_the_related_items(tmp_path: Path) -> None:
-    run(tmp_path, "import", _record_file(tmp_path))
-    assert query(tmp_path / "news.db", "SELECT text FROM v1_event") == [("\n".join(PARAGRAPHS),)]
+def test_the_body_is_kept_without_the_related_items(tmp_path: Path, program: Program) -> None:
+    program.run("import", _record_file(tmp_path))
+    assert program.query("SELECT text FROM v1_event") == [("\n".join(PARAGRAPHS),)]
 
 
 @pytest.mark.parametrize("record_first", [True, False])
 def test_a_teaser_is_linked_to_the_event_it_truncates_whichever_comes_first(
-    tmp_path: Path, *, record_first: bool
+    tmp_path: Path, program: Program, *, record_first: bool
 ) -> None:
     files = [_record_file(tmp_path), _listed_file(tmp_path)]
     for file in files if record_first else reversed(files):
-        run(tmp_path, "import", file)
-    linked = query(
-        tmp_path / "news.db",
+        program.run("import", file)
+    linked = program.query(
         "SELECT entry.guid, teaser.related_event_id = entry.event_id FROM v1_teaser teaser"
         " JOIN v1_entry entry ON entry.id = teaser.entry_id"
         " WHERE teaser.kind = 'related' AND teaser.event_id ="
         " (SELECT event_id FROM v1_entry WHERE guid = 'lighthouse') ORDER BY teaser.position",
     )
     assert linked == [(f"listed-{n}", 1) for n in range(3)]
-    assert _show(tmp_path, "lighthouse") == RECORD
+    assert _show(program, "lighthouse") == RECORD
 
 
-def test_a_record_as_json_has_its_entries_and_teasers(tmp_path: Path) -> None:
-    run(tmp_path, "import", _record_file(tmp_path))
-    record = json.loads(_show(tmp_path, "lighthouse", "json"))
+def test_a_record_as_json_has_its_entries_and_teasers(tmp_path: Path, program: Program) -> None:
+    program.run("import", _record_file(tmp_path))
+    record = json.loads(_show(program, "lighthouse", "json"))
     assert record["title"] == "Veldmark lights its lamp again"
     assert [entry["relation"] for entry in record["entries"]] == ["canonical"]
     assert [teaser["text"] for teaser in record["teasers"]] == list(TEASERS)
@@ -124,66 +124,64 @@ def test_a_record_as_json_has_its_entries_and_teasers(tmp_path: Path) -> None:
 # ---- importing -----------------------------------------------------------------------------------
 
 
-def test_importing_twice_changes_nothing(tmp_path: Path) -> None:
+def test_importing_twice_changes_nothing(tmp_path: Path, program: Program) -> None:
     file = _listed_file(tmp_path)
-    run(tmp_path, "import", file)
-    before = contents(tmp_path / "news.db")
-    again = json.loads(run(tmp_path, "import", "--json", file).stdout)
+    program.run("import", file)
+    before = program.contents()
+    again = json.loads(program.run("import", "--json", file).stdout)
     assert (again["entries_read"], again["entries_new"], again["entries_edited"]) == (3, 0, 0)
-    assert contents(tmp_path / "news.db") == before
+    assert program.contents() == before
 
 
-def test_a_gzipped_file_and_standard_input_are_read_alike(tmp_path: Path) -> None:
+def test_a_gzipped_file_and_standard_input_are_read_alike(tmp_path: Path, program: Program) -> None:
     lines = _listed_file(tmp_path).read_bytes()
     (tmp_path / "in.gz").write_bytes(gzip.compress(lines))
-    run(tmp_path, "import", tmp_path / "in.gz")
-    assert "0" in run(tmp_path, "import", "-", stdin=lines).stdout
-    assert count(tmp_path / "news.db", "v1_entry") == 3
+    program.run("import", tmp_path / "in.gz")
+    assert "0" in program.run("import", "-", stdin=lines).stdout
+    assert program.count("v1_entry") == 3
 
 
-def test_bad_lines_are_named_and_the_good_ones_kept(tmp_path: Path) -> None:
+def test_bad_lines_are_named_and_the_good_ones_kept(tmp_path: Path, program: Program) -> None:
     good = json.dumps({"id": "a", "title": "A good line among bad ones"})
     (tmp_path / "in.jsonl").write_bytes(
         b"\n".join(
             (b"{torn", good.encode(), b"[1]", b'{"id": "x"}', b'{"id": "y", "title": []}', b"\xff\xfe{")
         )
     )
-    done = run(tmp_path, "import", tmp_path / "in.jsonl")
+    done = program.run("import", tmp_path / "in.jsonl")
     assert [f"line {n}:" in done.stderr for n in range(1, 7)] == [True, False, True, True, True, True]
-    assert query(tmp_path / "news.db", "SELECT title FROM v1_entry") == [("A good line among bad ones",)]
+    assert program.query("SELECT title FROM v1_entry") == [("A good line among bad ones",)]
 
 
-def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
-    assert run(tmp_path, "import", tmp_path / "none.jsonl", status=1).stderr.count("\n") == 1
+def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path, program: Program) -> None:
+    assert program.run("import", tmp_path / "none.jsonl", status=1).stderr.count("\n") == 1
 
 
-def test_a_damaged_archive_keeps_what_came_before_the_damage(tmp_path: Path) -> None:
+def test_a_damaged_archive_keeps_what_came_before_the_damage(tmp_path: Path, program: Program) -> None:
     lines = b"".join(
         json.dumps({"id": n, "title": f"Line {n}", "text": f"{random.Random(n).random()}"}).encode() + b"\n"
         for n in range(3000)
     )
     (tmp_path / "in.gz").write_bytes(gzip.compress(lines)[:-2000])
-    done = run(tmp_path, "import", tmp_path / "in.gz", status=1)
+    done = program.run("import", tmp_path / "in.gz", status=1)
     assert "damaged or cut short" in done.stderr
-    assert count(tmp_path / "news.db", "v1_entry") > 1000
+    assert program.count("v1_entry") > 1000
 
 
-def test_an_edited_entry_keeps_its_earlier_version_and_its_event(tmp_path: Path) -> None:
+def test_an_edited_entry_keeps_its_earlier_version_and_its_event(tmp_path: Path, program: Program) -> None:
     entry = {
         "id": "a",
         "title": "Bridge closed after crack is found",
         "text": "The old bridge was closed on Monday.",
     }
-    run(tmp_path, "import", write_jsonl(tmp_path / "1.jsonl", [entry]))
-    before = query(tmp_path / "news.db", "SELECT id, event_id FROM v1_entry")
+    program.run("import", write_jsonl(tmp_path / "1.jsonl", [entry]))
+    before = program.query("SELECT id, event_id FROM v1_entry")
     entry["text"] = "The old bridge was closed on Monday. It reopened an hour later."
-    run(tmp_path, "import", write_jsonl(tmp_path / "2.jsonl", [entry]))
-    assert query(tmp_path / "news.db", "SELECT id, event_id FROM v1_entry") == before
-    assert query(tmp_path / "news.db", "SELECT text FROM v1_event") == [(entry["text"],)]
-    assert query(tmp_path / "news.db", "SELECT text FROM entry_version") == [
-        ("The old bridge was closed on Monday.",)
-    ]
-    kinds = [row[0] for row in query(tmp_path / "news.db", "SELECT kind FROM v1_change ORDER BY cursor")]
+    program.run("import", write_jsonl(tmp_path / "2.jsonl", [entry]))
+    assert program.query("SELECT id, event_id FROM v1_entry") == before
+    assert program.query("SELECT text FROM v1_event") == [(entry["text"],)]
+    assert program.query("SELECT text FROM entry_version") == [("The old bridge was closed on Monday.",)]
+    kinds = [row[0] for row in program.query("SELECT kind FROM v1_change ORDER BY cursor")]
     assert kinds == ["created", "updated"]
 
 
@@ -197,26 +195,28 @@ def server() -> Iterator[DemoServer]:
 
 
 @pytest.fixture(scope="module")
-def polled(server: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("polled")
-    (folder / "feeds.opml").write_bytes(server.opml())
-    summary = json.loads(run(folder, "poll", "--json").stdout)
+def polled(
+    server: DemoServer, shared_databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> Program:
+    program = Program(tmp_path_factory.mktemp("polled"), shared_databases.bare())
+    (program.folder / "feeds.opml").write_bytes(server.opml())
+    summary = json.loads(program.run("poll", "--json").stdout)
     assert summary["feeds_failed"] == 0
     assert summary["entries_new"] == summary["entries_seen"] == len(expected_events())
-    return folder
+    return program
 
 
-def _event_of(polled: Path) -> dict[str, int]:
-    return dict(query(polled / "news.db", "SELECT guid, event_id FROM v1_entry"))
+def _event_of(polled: Program) -> dict[str, int]:
+    return dict(polled.query("SELECT guid, event_id FROM v1_entry"))
 
 
-def test_copies_and_truncations_are_together(polled: Path) -> None:
+def test_copies_and_truncations_are_together(polled: Program) -> None:
     event_of = _event_of(polled)
     apart = [(a, b) for a, b in expected_copies().items() if event_of[a] != event_of[b]]
     assert apart == []
 
 
-def test_no_two_stories_are_merged(polled: Path) -> None:
+def test_no_two_stories_are_merged(polled: Program) -> None:
     event_of, story_of = _event_of(polled), expected_events()
     merged = [
         (a, b)
@@ -227,7 +227,7 @@ def test_no_two_stories_are_merged(polled: Path) -> None:
     assert look_alikes()
 
 
-def test_some_rewrites_of_other_outlets_are_found(polled: Path) -> None:
+def test_some_rewrites_of_other_outlets_are_found(polled: Program) -> None:
     event_of, story_of, copies = _event_of(polled), expected_events(), expected_copies()
     rewrites = [
         (a, b)
@@ -238,17 +238,16 @@ def test_some_rewrites_of_other_outlets_are_found(polled: Path) -> None:
     assert len(found) > len(rewrites) / 4
 
 
-def test_every_event_has_one_canonical_entry_and_a_teaser_for_each_other(polled: Path) -> None:
+def test_every_event_has_one_canonical_entry_and_a_teaser_for_each_other(polled: Program) -> None:
     assert (
-        query(
-            polled / "news.db",
-            "SELECT event_id FROM v1_event_entry GROUP BY event_id HAVING sum(relation = 'canonical') <> 1",
+        polled.query(
+            "SELECT event_id FROM v1_event_entry GROUP BY event_id"
+            " HAVING sum(CASE relation WHEN 'canonical' THEN 1 ELSE 0 END) <> 1",
         )
         == []
     )
     assert (
-        query(
-            polled / "news.db",
+        polled.query(
             "SELECT id FROM v1_event WHERE merged_into IS NULL AND entry_count - 1 <>"
             " (SELECT count(*) FROM v1_teaser WHERE event_id = v1_event.id AND kind = 'coverage')",
         )
@@ -256,77 +255,74 @@ def test_every_event_has_one_canonical_entry_and_a_teaser_for_each_other(polled:
     )
 
 
-def test_a_second_poll_stores_nothing_new(polled: Path) -> None:
-    before = contents(polled / "news.db")
-    changes = count(polled / "news.db", "v1_change")
-    summary = json.loads(run(polled, "poll", "--all", "--json").stdout)
-    assert summary["feeds_unchanged"] == count(polled / "news.db", "v1_feed")
+def test_a_second_poll_stores_nothing_new(polled: Program) -> None:
+    before = polled.contents()
+    changes = polled.count("v1_change")
+    summary = json.loads(polled.run("poll", "--all", "--json").stdout)
+    assert summary["feeds_unchanged"] == polled.count("v1_feed")
     assert (summary["entries_new"], summary["events_new"]) == (0, 0)
-    assert contents(polled / "news.db") == before
-    assert count(polled / "news.db", "v1_change") == changes
+    assert polled.contents() == before
+    assert polled.count("v1_change") == changes
 
 
-def test_the_table_of_events_shows_titles_and_takes_search_words(polled: Path) -> None:
-    ((title,),) = query(
-        polled / "news.db", "SELECT title FROM v1_event WHERE lang = 'en' ORDER BY id LIMIT 1"
-    )
+def test_the_table_of_events_shows_titles_and_takes_search_words(polled: Program) -> None:
+    ((title,),) = polled.query("SELECT title FROM v1_event WHERE lang = 'en' ORDER BY id LIMIT 1")
     word = max(title.split(), key=len)
-    assert word in run(polled, "events", word).stdout
-    assert "No event has these words" in run(polled, "events", "xylophonequartet").stdout
+    assert word in polled.run("events", word).stdout
+    assert "No event has these words" in polled.run("events", "xylophonequartet").stdout
 
 
-def test_a_failed_feed_is_listed_and_the_others_go_on(server: DemoServer, tmp_path: Path) -> None:
+def test_a_failed_feed_is_listed_and_the_others_go_on(
+    server: DemoServer, tmp_path: Path, program: Program
+) -> None:
     url = next(iter(query_urls(server)))
     (tmp_path / "feeds.opml").write_text(
         '<opml version="2.0"><head/><body>'
         f'<outline text="Good" xmlUrl="{url}"/><outline text="Lost" xmlUrl="{server.base_url}/lost.xml"/>'
         "</body></opml>"
     )
-    done = run(tmp_path, "poll")
+    done = program.run("poll")
     assert "Lost" in done.stdout
     assert "404" in done.stdout
-    assert query(tmp_path / "news.db", "SELECT state FROM v1_feed ORDER BY title") == [("ok",), ("failing",)]
+    assert program.query("SELECT state FROM v1_feed ORDER BY title") == [("ok",), ("failing",)]
 
 
 def query_urls(server: DemoServer) -> list[str]:
     return [f"{server.base_url}{feed.path}" for feed in sample_feeds(datetime.now(UTC))]
 
 
-def test_an_opml_file_that_is_torn_ends_a_poll_with_status_2_and_changes_nothing(polled: Path) -> None:
-    whole = (polled / "feeds.opml").read_bytes()
-    feeds = count(polled / "news.db", "v1_feed")
-    (polled / "feeds.opml").write_bytes(whole[: len(whole) // 2])
-    done = run(polled, "poll", status=2)
-    (polled / "feeds.opml").write_bytes(whole)
+def test_an_opml_file_that_is_torn_ends_a_poll_with_status_2_and_changes_nothing(polled: Program) -> None:
+    whole = (polled.folder / "feeds.opml").read_bytes()
+    feeds = polled.count("v1_feed")
+    (polled.folder / "feeds.opml").write_bytes(whole[: len(whole) // 2])
+    done = polled.run("poll", status=2)
+    (polled.folder / "feeds.opml").write_bytes(whole)
     assert done.stderr.count("\n") == 1
     assert "feeds.opml" in done.stderr
-    assert query(polled / "news.db", "SELECT count(*) FROM v1_feed WHERE state <> 'paused'") == [(feeds,)]
+    assert polled.query("SELECT count(*) FROM v1_feed WHERE state <> 'paused'") == [(feeds,)]
 
 
 # ---- order ---------------------------------------------------------------------------------------
 
 
 def test_the_order_of_arrival_and_restarts_do_not_change_what_is_together(
-    polled: Path, tmp_path: Path
+    polled: Program, databases: Databases, tmp_path: Path
 ) -> None:
-    rows = query(
-        polled / "news.db", "SELECT guid, title, text, url, lang, published_at, feed_url FROM v1_entry"
-    )
+    rows = polled.query("SELECT guid, title, text, url, lang, published_at, feed_url FROM v1_entry")
     names = ("id", "title", "text", "url", "lang", "published", "source")
-    entries = [dict(zip(names, row, strict=True)) for row in rows]
+    entries = [dict(zip(names, map(str, row), strict=True)) for row in rows]
     found: list[Contents] = []
     for seed in range(3):
-        folder = tmp_path / str(seed)
-        folder.mkdir()
+        program = Program(tmp_path, databases.new())
         random.Random(seed).shuffle(entries)
         # Each part is a run of its own: a restart in the middle of the stream.
         for part in range(2):
-            run(folder, "import", write_jsonl(folder / f"{part}.jsonl", entries[part::2]))
-        found.append(contents(folder / "news.db"))
+            program.run("import", write_jsonl(tmp_path / f"{part}.jsonl", entries[part::2]))
+        found.append(program.contents())
     assert found[0].events == found[1].events == found[2].events
     assert found[0].canonical == found[1].canonical == found[2].canonical
     assert found[0].teasers == found[1].teasers == found[2].teasers
 
 
-def test_no_teaser_is_longer_than_sixty_characters(polled: Path) -> None:
-    assert query(polled / "news.db", "SELECT text FROM v1_teaser WHERE length(text) > 60") == []
+def test_no_teaser_is_longer_than_sixty_characters(polled: Program) -> None:
+    assert polled.query("SELECT text FROM v1_teaser WHERE length(text) > 60") == []

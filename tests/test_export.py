@@ -18,25 +18,21 @@ from pyarrow import parquet
 from aggregator.pipeline import exporting
 from aggregator.pipeline.exporting import Form, export_records, whole_file
 from aggregator.publish import event_json
-from aggregator.store import Store, open_store
+from aggregator.store import Store
 from aggregator.store.events import add_changes
 from aggregator.store.reads import count_records, event_record
 from aggregator.types import EventId, EventRecord, Span
 from tests.pages import ENTRIES, bring
-from tests.program import command, environment, query, run, write_jsonl
+from tests.program import Program, command, write_jsonl
 
 ONE = {"id": "a", "title": "Veldmark lights its lamp again", "text": "The lamp was lit at dusk."}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A store with events, on each database."""
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'news.db'}" if is_sqlite else request.getfixturevalue("new_database")
-    opened = open_store(url)
-    bring(opened, ENTRIES)
-    yield opened
-    opened.close()
+@pytest.fixture
+def store(store: Store) -> Store:
+    """A store with events."""
+    bring(store, ENTRIES)
+    return store
 
 
 def _records(store: Store) -> list[EventRecord]:
@@ -98,8 +94,8 @@ def _rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def test_an_empty_database_makes_a_file_with_all_columns(tmp_path: Path) -> None:
-    run(tmp_path, "events", "export", "--output", tmp_path / "none.parquet")
+def test_an_empty_database_makes_a_file_with_all_columns(tmp_path: Path, program: Program) -> None:
+    program.run("events", "export", "--output", tmp_path / "none.parquet")
     table = parquet.read_table(tmp_path / "none.parquet")
     assert table.num_rows == 0
     assert {"id", "title", "text", "entries", "teasers"} <= set(table.column_names)
@@ -133,13 +129,13 @@ def test_an_event_that_grows_meanwhile_is_written_once_and_as_it_was(
     assert ids == [record.id for record in before]
 
 
-def test_merged_events_are_left_out(tmp_path: Path) -> None:
+def test_merged_events_are_left_out(tmp_path: Path, program: Program) -> None:
     lines = [ONE, ONE | {"id": "b", "title": "Bees are back in town", "text": "They came on Monday."}]
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", lines))
-    run(tmp_path, "event", "merge", "1", "2")
-    done = run(tmp_path, "events", "export")
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", lines))
+    program.run("event", "merge", "1", "2")
+    done = program.run("events", "export")
     assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == [1]
-    assert query(tmp_path / "news.db", "SELECT count(*) FROM v1_event") == [(2,)]
+    assert program.query("SELECT count(*) FROM v1_event") == [(2,)]
 
 
 def test_a_file_takes_the_place_of_the_old_one_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -177,16 +173,16 @@ def test_a_link_is_followed_and_a_device_is_no_file_to_replace(tmp_path: Path) -
         (("--output", "/no/such/folder/x.jsonl"), 1, "/no/such/folder/x.jsonl: can't be written"),
     ],
 )
-def test_a_fault_is_one_message(tmp_path: Path, arguments: tuple[str, ...], status: int, says: str) -> None:
-    assert says in run(tmp_path, "events", "export", *arguments, status=status).stderr
+def test_a_fault_is_one_message(program: Program, arguments: tuple[str, ...], status: int, says: str) -> None:
+    assert says in program.run("events", "export", *arguments, status=status).stderr
 
 
-def test_without_the_library_parquet_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_the_library_parquet_says_how_to_get_it(tmp_path: Path, program: Program) -> None:
     hidden = "import sys; sys.modules['pyarrow'] = None; from aggregator.cli import main; sys.exit(main())"
     arguments = ["events", "export", "--output", str(tmp_path / "x.parquet")]
     done = subprocess.run(
         [sys.executable, "-c", hidden, *arguments],
-        env=environment(tmp_path),
+        env=program.environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -196,18 +192,18 @@ def test_without_the_library_parquet_says_how_to_get_it(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*x.parquet*"))
 
 
-def test_the_word_export_can_still_be_looked_for(tmp_path: Path) -> None:
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE | {"title": "Lamp export halted"}]))
-    assert "Lamp export halted" in run(tmp_path, "events", "--", "export").stdout
+def test_the_word_export_can_still_be_looked_for(tmp_path: Path, program: Program) -> None:
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", [ONE | {"title": "Lamp export halted"}]))
+    assert "Lamp export halted" in program.run("events", "--", "export").stdout
 
 
-def test_a_terminal_shows_progress_while_a_file_is_written(tmp_path: Path) -> None:
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
+def test_a_terminal_shows_progress_while_a_file_is_written(tmp_path: Path, program: Program) -> None:
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", [ONE]))
     ours, theirs = pty.openpty()
     done = subprocess.run(
         command("events", "export", "--output", "out.jsonl"),
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=program.environment(),
         stderr=theirs,
         check=True,
     )

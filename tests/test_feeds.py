@@ -13,8 +13,9 @@ import pytest
 
 from aggregator.publish import feed_advice
 from aggregator.types import FeedId, FeedStatus
+from tests.databases import columns_of
 from tests.loopback import LoopbackServer, Reply, authority
-from tests.program import query, run
+from tests.program import Program
 from tests.stage import FEED, ok, said
 
 HEALTHY = FeedStatus(
@@ -36,8 +37,8 @@ HEALTHY = FeedStatus(
 
 
 @pytest.fixture
-def listed(loopback: LoopbackServer, tmp_path: Path) -> Iterator[Path]:
-    """A folder with a list of three feeds: one well, one moved to https and one gone."""
+def listed(loopback: LoopbackServer, program: Program) -> Iterator[Program]:
+    """The program with a list of three feeds: one well, one moved to https and one gone."""
     with LoopbackServer(certified="127.0.0.1") as secure:
         loopback.on("/well", ok())
         loopback.on("/moved", said(308, Location=secure.url("/moved")))
@@ -47,54 +48,52 @@ def listed(loopback: LoopbackServer, tmp_path: Path) -> Iterator[Path]:
             f"<outline text='{path}' xmlUrl='{loopback.url(path, login=login)}'/>\n"
             for path, login in (("/well", ""), ("/moved", ""), ("/gone", "me:hidden"))
         )
-        (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>\n{outlines}</body></opml>")
-        yield tmp_path
+        (program.folder / "feeds.opml").write_text(f"<opml version='2.0'><body>\n{outlines}</body></opml>")
+        yield program
 
 
-def _check(folder: Path, status: int) -> dict[str, Any]:
-    authority().cert_pem.write_to_path(str(folder / "authority.pem"))
-    done = run(
-        folder, "feeds", "check", "--json", status=status, extra={"SSL_CERT_FILE": folder / "authority.pem"}
+def _check(program: Program, status: int) -> dict[str, Any]:
+    authority().cert_pem.write_to_path(str(program.folder / "authority.pem"))
+    done = program.run(
+        "feeds", "check", "--json", status=status, extra={"SSL_CERT_FILE": program.folder / "authority.pem"}
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def test_a_check_polls_and_says_what_to_do_and_leaves_the_list_alone(
-    listed: Path, loopback: LoopbackServer
+    listed: Program, loopback: LoopbackServer
 ) -> None:
-    before = (listed / "feeds.opml").read_bytes()
+    before = (listed.folder / "feeds.opml").read_bytes()
     found = _check(listed, 1)
     advice = {feed["title"]: feed["advice"] for feed in found["to_do"]}
     assert found["feeds"] == 3
     assert set(advice) == {"/moved", "/gone"}
     assert "is polled there: put that address into the list" in advice["/moved"]
     assert "remove it" in advice["/gone"]
-    assert (listed / "feeds.opml").read_bytes() == before
+    assert (listed.folder / "feeds.opml").read_bytes() == before
     assert len(loopback.asked("/well")) == 1
 
 
-def test_a_table_of_feeds_shows_no_credentials(listed: Path) -> None:
-    assert "No feeds yet" in run(listed, "feeds", "list").stdout
-    run(listed, "poll")
-    table = run(listed, "feeds", "list").stdout
+def test_a_table_of_feeds_shows_no_credentials(listed: Program) -> None:
+    assert "No feeds yet" in listed.run("feeds", "list").stdout
+    listed.run("poll")
+    table = listed.run("feeds", "list").stdout
     assert "/gone" in table
     assert "hidden" not in table
-    shown = run(listed, "feeds", "list", "--json").stdout
+    shown = listed.run("feeds", "list", "--json").stdout
     assert "hidden" not in shown
-    columns = {
-        row[1] for row in query(listed / "news.db", "SELECT 1, name FROM pragma_table_info('v1_feed')")
-    }
+    columns = columns_of(listed.database, "v1_feed")
     assert {feed["title"] for feed in json.loads(shown)} == {"/well", "/moved", "/gone"}
-    assert set(json.loads(shown)[0]) == columns | {"id", "advice"}
+    assert set(json.loads(shown)[0]) == {*columns, "id", "advice"}
 
 
-def test_a_healthy_list_needs_nothing(loopback: LoopbackServer, tmp_path: Path) -> None:
+def test_a_healthy_list_needs_nothing(loopback: LoopbackServer, tmp_path: Path, program: Program) -> None:
     loopback.on("/well", ok())
     (tmp_path / "feeds.opml").write_text(
         f"<opml version='2.0'><body><outline xmlUrl='{loopback.url('/well')}'/></body></opml>"
     )
-    assert "1 feeds, 0 with something to do" in run(tmp_path, "feeds", "check").stdout
+    assert "1 feeds, 0 with something to do" in program.run("feeds", "check").stdout
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from aggregator.demo import DemoServer, sample_feeds
-from tests.program import Contents, command, contents, environment, query, run
+from tests.databases import query, sqlite_url
+from tests.program import Contents, command, contents, environment, run
 
 TIGHT = 900_000
 """Bytes: enough for an empty database, too few for what the demo's feeds bring."""
@@ -79,6 +80,9 @@ def tight_disk(folder: Path, *, mounted: bool = True) -> Iterator[Disk | None]:
         keeper.communicate()
 
 
+pytestmark = pytest.mark.sqlite("the disk of a server is its own affair")
+
+
 @pytest.fixture(scope="module")
 def news() -> Iterator[DemoServer]:
     with DemoServer(sample_feeds(datetime.now(UTC))) as server:
@@ -94,7 +98,7 @@ def place(tmp_path: Path, news: DemoServer) -> Path:
 
 
 def _settings(place: Path, folder: Path) -> dict[str, object]:
-    return {"DATABASE": f"sqlite:///{folder / 'news.db'}", "OPML": place / "feeds.opml"}
+    return {"DATABASE": sqlite_url(folder / "news.db"), "OPML": place / "feeds.opml"}
 
 
 def _calm(place: Path) -> Contents:

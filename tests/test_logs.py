@@ -17,7 +17,7 @@ import pytest
 
 from aggregator.config import LogFormat
 from aggregator.logs import formatter
-from tests.program import command, environment, run
+from tests.program import Program, command
 
 AT = datetime(2026, 11, 23, 12, 30, 15, 250_000, tzinfo=UTC)
 
@@ -77,20 +77,21 @@ def test_text_is_for_terminals_unless_said_otherwise(
     assert (line == "2026-11-23T12:30:15.250Z WARNING hello") is is_text
 
 
-def test_all_that_a_command_logs_is_json_in_a_pipe_and_text_on_a_terminal(tmp_path: Path) -> None:
+@pytest.mark.sqlite("nothing is kept")
+def test_all_that_a_command_logs_is_json_in_a_pipe_and_text_on_a_terminal(
+    tmp_path: Path, program: Program
+) -> None:
     (tmp_path / "feeds.opml").write_text('<opml version="2.0"><head/><body></body></opml>')
     slip = {"AGGREGATOR_INTERVALL": "5"}
-    done = run(tmp_path, "events", extra=slip)
+    done = program.run("events", extra=slip)
     (line,) = [json.loads(line) for line in done.stderr.splitlines()]
     assert "did you mean AGGREGATOR_INTERVAL" in line["message"]
-    assert (
-        run(tmp_path, "events", "--log-format", "TEXT", extra=slip).stderr.count("WARNING AGGREGATOR_") == 1
-    )
+    assert program.run("events", "--log-format", "TEXT", extra=slip).stderr.count("WARNING AGGREGATOR_") == 1
     ours, theirs = pty.openpty()
     subprocess.run(
         command("events"),
         cwd=tmp_path,
-        env=environment(tmp_path) | slip,
+        env=program.environment() | slip,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
         check=True,

@@ -21,13 +21,15 @@ from aggregator.store.office import Office, RoleLostError
 from tests.program import command, environment, run, write_jsonl
 from tests.test_corrections import NOON
 
+pytestmark = pytest.mark.postgresql("on SQLite a lock on a file says who groups")
+
 PATIENCE_SECONDS = 240
 TAKE_OVER_SECONDS = 10
 
 
 @pytest.fixture
-def stores(new_database: str) -> Iterator[tuple[Store, Store]]:
-    opened = open_store(new_database), open_store(new_database)
+def stores(database: str) -> Iterator[tuple[Store, Store]]:
+    opened = open_store(database), open_store(database)
     yield opened
     for store in opened:
         store.close()
@@ -62,11 +64,11 @@ def test_one_of_two_holds_the_role_and_the_other_has_it_after(stores: tuple[Stor
         assert second.is_held
 
 
-def test_who_was_cut_off_can_write_no_more(new_database: str, stores: tuple[Store, Store]) -> None:
+def test_who_was_cut_off_can_write_no_more(database: str, stores: tuple[Store, Store]) -> None:
     with Office(stores[0], "cluster") as first, Office(stores[1], "cluster") as second:
         old = first.seek()
         assert old is not None
-        _cut_off(new_database)
+        _cut_off(database)
         new: list[Store] = []
 
         def takes_over() -> bool:
@@ -181,9 +183,9 @@ def _is_at_rest(store: Store) -> bool:
         return False
 
 
-def test_another_takes_over_within_seconds(new_database: str, tmp_path: Path) -> None:
-    store = open_store(new_database)
-    group = _Group(tmp_path, new_database)
+def test_another_takes_over_within_seconds(database: str, tmp_path: Path) -> None:
+    store = open_store(database)
+    group = _Group(tmp_path, database)
 
     def term() -> int:
         with store.read() as db:
@@ -199,7 +201,7 @@ def test_another_takes_over_within_seconds(new_database: str, tmp_path: Path) ->
         log = subprocess.Popen(
             command("serve", "--no-poll", "--no-web"),
             cwd=tmp_path,
-            env=environment(tmp_path, {"DATABASE": new_database, "LOG_FORMAT": "text"}),
+            env=environment(tmp_path, {"DATABASE": database, "LOG_FORMAT": "text"}),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -211,5 +213,5 @@ def test_another_takes_over_within_seconds(new_database: str, tmp_path: Path) ->
         killed_at = time.monotonic()
         _wait(lambda: term() == 2)
         assert time.monotonic() - killed_at < TAKE_OVER_SECONDS
-        run(tmp_path, "import", file, settings={"DATABASE": new_database})
+        run(tmp_path, "import", file, settings={"DATABASE": database})
         _wait(lambda: _is_at_rest(store))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,10 @@ from aggregator.store import Store, decisions, entries, events, feeds, listing, 
 from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import DECISION, ENTRY, EVENT, SIGNATURE
 from aggregator.types import EventFilter, EventId, EventTime, Feed
+from tests.databases import Databases
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
 MANY = 3000
 """Rows of each table: enough for a planner to prefer an index wherever it can use one."""
 
@@ -47,12 +48,10 @@ WHOLE_TABLE = {"sqlite": r"SCAN (?!CONSTANT ROW)\w+(?! USING)\b", "postgresql": 
 """What a plan says that reads a whole table. `change` is empty here, and no index is quicker than that."""
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def filled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def filled(shared_databases: Databases) -> Iterator[Store]:
     """A store with much in it, of which nothing waits."""
-    sqlite: Path = tmp_path_factory.mktemp("plans") / "news.db"
-    is_sqlite = request.param == "sqlite"
-    store = open_store(f"sqlite:///{sqlite}" if is_sqlite else request.getfixturevalue("server"))
+    store = open_store(shared_databases.new())
     with store.write() as db:
         listed = [Feed(f"https://news{n}.example/rss", f"News {n}", "", "") for n in range(MANY)]
         sync_feeds(db, listed, load_settings({}), NOW - timedelta(days=1))

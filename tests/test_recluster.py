@@ -44,12 +44,9 @@ def test_entries_that_are_new_change_nothing() -> None:
     assert (found.merged, found.split, found.moved) == ((), (), ())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def news(request: pytest.FixtureRequest, tmp_path: Path) -> News:
-    if request.param == "sqlite":
-        found = News(tmp_path, f"sqlite:///{tmp_path / 'news.db'}")
-    else:
-        found = News(tmp_path, request.getfixturevalue("new_database"))
+@pytest.fixture
+def news(database: str, tmp_path: Path) -> News:
+    found = News(tmp_path, database)
     found.bring([*BASE, _entry("frost-2", FROST, 50)])
     return found
 

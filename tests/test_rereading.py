@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from aggregator.parse import parse_feed
 from aggregator.parse.split import split
 from aggregator.types import Failed, Fetched, Seen, SeenItem
+from tests.databases import Databases
 from tests.mutations import FEEDS, content_type, mutate
 from tests.rereading import URL, Reader, later_documents
 from tests.stage import item, rss
@@ -23,10 +23,10 @@ ITEMS = [
 ]
 
 
-def _compare(folder: Path, documents: list[tuple[bytes, str]]) -> int:
+def _compare(databases: Databases, documents: list[tuple[bytes, str]]) -> int:
     """How many items were left out; the two ways must keep the same after each document."""
-    whole = Reader(f"sqlite:///{folder / 'whole.db'}", whole=True)
-    rest = Reader(f"sqlite:///{folder / 'rest.db'}", whole=False)
+    whole = Reader(databases.new(), whole=True)
+    rest = Reader(databases.new(), whole=False)
     try:
         for body, kind in documents:
             for reader in (whole, rest):
@@ -40,27 +40,27 @@ def _compare(folder: Path, documents: list[tuple[bytes, str]]) -> int:
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_items_come_go_change_move_and_double(tmp_path: Path, number: int) -> None:
+def test_items_come_go_change_move_and_double(databases: Databases, number: int) -> None:
     body = (*FEEDS, rss(*ITEMS))[number]
-    _compare(tmp_path, [(document, "") for document in later_documents(body, "", Random(number))])
+    _compare(databases, [(document, "") for document in later_documents(body, "", Random(number))])
 
 
 @pytest.mark.parametrize("number", range(40))
-def test_documents_that_chance_made(tmp_path: Path, number: int) -> None:
+def test_documents_that_chance_made(databases: Databases, number: int) -> None:
     seeds = [*FEEDS, rss(*ITEMS)]
     bodies = [seeds[number % len(seeds)], mutate(number, seeds), mutate(1000 + number, seeds)]
-    _compare(tmp_path, [(body, content_type(number)) for body in (*bodies, bodies[0], bodies[1])])
+    _compare(databases, [(body, content_type(number)) for body in (*bodies, bodies[0], bodies[1])])
 
 
-def test_what_was_seen_is_left_out(tmp_path: Path) -> None:
+def test_what_was_seen_is_left_out(databases: Databases) -> None:
     documents = [rss(*ITEMS[2:]), rss(*ITEMS[1:11]), rss(*ITEMS), rss(ITEMS[0], *ITEMS[5:9])]
-    assert _compare(tmp_path, [(document, "") for document in documents]) == 9 + 10 + 5
+    assert _compare(databases, [(document, "") for document in documents]) == 9 + 10 + 5
 
 
-def test_a_new_item_at_the_address_of_a_known_one_makes_all_be_read(tmp_path: Path) -> None:
+def test_a_new_item_at_the_address_of_a_known_one_makes_all_be_read(databases: Databases) -> None:
     twin = item("other", link="https://paper.example/3#top")
     documents = [rss(*ITEMS), rss(twin, *ITEMS), rss(item("again", guid="guid-4"), *ITEMS)]
-    assert _compare(tmp_path, [(document, "") for document in documents]) == 0
+    assert _compare(databases, [(document, "") for document in documents]) == 0
 
 
 def test_the_frame_counts_but_for_its_times() -> None:

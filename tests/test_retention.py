@@ -21,8 +21,9 @@ from aggregator.pipeline.pruning import Pruner, count_old
 from aggregator.store import Store, open_store
 from aggregator.store.retention import forget_pruned
 from aggregator.types import EntryId
+from tests.databases import change
 from tests.loopback import LoopbackServer
-from tests.program import query, run
+from tests.program import Program
 from tests.stage import item, ok, rss
 from tests.test_corrections import BRIDGE, FROST, PIANO, _entry
 
@@ -69,12 +70,9 @@ class Archive:
         return not any(find_faults(self.store).values())
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
-    url = f"sqlite:///{tmp_path / 'news.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("new_database")
-    made = Archive(url)
+@pytest.fixture
+def archive(database: str) -> Iterator[Archive]:
+    made = Archive(database)
     yield made
     made.store.close()
 
@@ -187,8 +185,7 @@ def test_the_last_change_stays_so_that_cursors_go_on(archive: Archive) -> None:
     assert after > before
 
 
-def test_without_keep_days_nothing_goes(tmp_path: Path) -> None:
-    archive = Archive(f"sqlite:///{tmp_path / 'news.db'}")
+def test_without_keep_days_nothing_goes(archive: Archive) -> None:
     archive.bring(_entry("bridge-1", BRIDGE))
     archive.now = NOON + timedelta(days=10_000)
     for_ever = load_settings({"database": archive.settings.database})
@@ -196,7 +193,6 @@ def test_without_keep_days_nothing_goes(tmp_path: Path) -> None:
     assert count_old(archive.store, for_ever, archive.now).entries == 0
     assert count_old(archive.store, archive.settings, archive.now).entries == 1
     assert archive.names() == ["bridge-1"]
-    archive.store.close()
 
 
 def test_keeping_less_than_the_window_is_refused() -> None:
@@ -214,44 +210,46 @@ def test_a_removed_item_is_forgotten_after_a_year(archive: Archive) -> None:
     assert archive.rows("SELECT count(*) FROM pruned") == [(0,)]
 
 
-def _age(folder: Path, days: int) -> None:
+def _age(database: str, days: int) -> None:
     """Makes all that is in the database arrive so many days earlier."""
-    store = open_store(f"sqlite:///{folder / 'news.db'}")
-    earlier = (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S.%f")
-    with store.write() as db:
-        db.execute(text("UPDATE entry SET first_seen_at = :at"), {"at": earlier})
-        db.execute(text("UPDATE event SET first_seen_at = :at, last_seen_at = :at"), {"at": earlier})
-    store.close()
+    earlier = (datetime.now(UTC) - timedelta(days=days)).strftime("'%Y-%m-%d %H:%M:%S.%f'")
+    if not database.startswith("sqlite:"):
+        earlier = f"{earlier[:-1]}+00'"
+    change(
+        database,
+        f"UPDATE entry SET first_seen_at = {earlier}",
+        f"UPDATE event SET first_seen_at = {earlier}, last_seen_at = {earlier}",
+    )
 
 
 def test_a_feed_that_still_lists_an_old_item_brings_only_what_is_new(
-    tmp_path: Path, loopback: LoopbackServer
+    tmp_path: Path, program: Program, loopback: LoopbackServer
 ) -> None:
     def serve(*items: str) -> None:
         loopback.on("/feed", ok(rss(*items)))
 
     def titles() -> list[str]:
-        return [row[0] for row in query(tmp_path / "news.db", "SELECT title FROM v1_entry ORDER BY title")]
+        return [row[0] for row in program.query("SELECT title FROM v1_entry ORDER BY title")]
 
     keep = {"KEEP_DAYS": 10}
     (tmp_path / "feeds.opml").write_text(
         f'<opml version="2.0"><body><outline xmlUrl="{loopback.url("/feed")}"/></body></opml>'
     )
     serve(item("one"), item("two"))
-    run(tmp_path, "poll", settings=keep)
+    program.run("poll", settings=keep)
     assert len(titles()) == 2
-    _age(tmp_path, 40)
-    assert "2 entries in" in run(tmp_path, "db", "prune", "--dry-run", settings=keep).stdout
-    assert "2 entries in" in run(tmp_path, "db", "prune", settings=keep).stdout
+    _age(program.database, 40)
+    assert "2 entries in" in program.run("db", "prune", "--dry-run", settings=keep).stdout
+    assert "2 entries in" in program.run("db", "prune", settings=keep).stdout
     assert titles() == []
     # The bytes of the first are others now, the second is as it was.
     serve(item("one", extra="<category>late</category>"), item("two"), item("three"))
-    run(tmp_path, "poll", "--all", settings=keep)
+    program.run("poll", "--all", settings=keep)
     assert len(titles()) == 1
     serve(item("one"), item("two", extra="<category>late</category>"), item("three"), item("four"))
-    run(tmp_path, "poll", "--all", settings=keep)
+    program.run("poll", "--all", settings=keep)
     assert len(titles()) == 2
-    assert "Nothing is wrong" in run(tmp_path, "db", "check", settings=keep).stdout
+    assert "Nothing is wrong" in program.run("db", "check", settings=keep).stdout
 
 
 def test_a_feed_of_its_own_rule_keeps_its_entries_longer_or_for_ever(archive: Archive) -> None:

@@ -18,7 +18,8 @@ from aggregator.pipeline.calibrating import network_of
 from aggregator.pipeline.encoding import encode_missing
 from aggregator.store import open_store
 from aggregator.store.decisions import to_encode, write_meanings
-from tests.program import query, run, write_jsonl
+from tests.databases import Databases
+from tests.program import Program, write_jsonl
 from tests.test_signature import entry
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -49,42 +50,43 @@ def _lines(*told: tuple[str, str, str]) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _events(folder: Path) -> dict[str, list[str]]:
+def _events(program: Program) -> dict[str, list[str]]:
     """The languages of each event's entries, by the title of the event."""
     found: dict[str, list[str]] = {}
-    rows = query(folder / "news.db",
+    rows = program.query(
         "SELECT v.title, e.lang FROM v1_event v JOIN v1_entry e ON e.event_id = v.id ORDER BY e.lang")  # fmt: skip
     for title, lang in rows:
         found.setdefault(title, []).append(lang)
     return found
 
 
-def test_tellings_in_three_languages_are_one_event_with_the_extra_and_three_without(tmp_path: Path) -> None:
+def test_tellings_in_three_languages_are_one_event_with_the_extra_and_three_without(
+    databases: Databases, tmp_path: Path
+) -> None:
     """The default never compares languages; the extra does, and keeps other news apart."""
     file = write_jsonl(tmp_path / "in.jsonl", _lines(*TOLD, *OTHERS))
-    with_it, without = tmp_path / "with", tmp_path / "without"
-    for folder, settings in ((with_it, {"SEMANTIC": "1"}), (without, {})):
-        folder.mkdir()
-        run(folder, "import", file, settings=settings)
+    with_it, without = (Program(tmp_path, databases.new()) for _ in range(2))
+    with_it.run("import", file, settings={"SEMANTIC": "1"})
+    without.run("import", file)
     assert sorted(map(len, _events(without).values())) == [1] * 6
     assert sorted(_events(with_it).values()) == [["de"], ["de", "en", "fr"], ["en"], ["fr"]]
-    told = run(with_it, "explain", "1", "2", "--json", settings={"SEMANTIC": "1"}).stdout
+    told = with_it.run("explain", "1", "2", "--json", settings={"SEMANTIC": "1"}).stdout
     assert json.loads(told)["features"]["meanings alike"] > 0.5
     assert (
-        "meanings alike" in run(with_it, "explain", "1", "2").stdout
+        "meanings alike" in with_it.run("explain", "1", "2").stdout
     )  # the setting has been turned off since
 
 
-def test_what_came_before_the_setting_was_turned_on_is_met_as_well(tmp_path: Path) -> None:
+def test_what_came_before_the_setting_was_turned_on_is_met_as_well(tmp_path: Path, program: Program) -> None:
     """Entries of the last days are encoded at the first start with it."""
-    run(tmp_path, "import", write_jsonl(tmp_path / "a.jsonl", _recent(TOLD[0], *OTHERS)))
-    assert query(tmp_path / "news.db", "SELECT count(*) FROM signature WHERE meaning IS NOT NULL") == [(0,)]
+    program.run("import", write_jsonl(tmp_path / "a.jsonl", _recent(TOLD[0], *OTHERS)))
+    assert program.query("SELECT count(*) FROM signature WHERE meaning IS NOT NULL") == [(0,)]
     file = write_jsonl(tmp_path / "b.jsonl", _recent(TOLD[1]))
-    run(tmp_path, "import", file, settings={"SEMANTIC": "1"})
-    assert ["de", "en"] in _events(tmp_path).values()
+    program.run("import", file, settings={"SEMANTIC": "1"})
+    assert ["de", "en"] in _events(program).values()
     # And it may be left off again.
-    run(tmp_path, "import", write_jsonl(tmp_path / "c.jsonl", _recent(TOLD[2])))
-    assert query(tmp_path / "news.db", "SELECT count(*) FROM v1_entry WHERE event_id IS NOT NULL") == [(6,)]
+    program.run("import", write_jsonl(tmp_path / "c.jsonl", _recent(TOLD[2])))
+    assert program.query("SELECT count(*) FROM v1_entry WHERE event_id IS NOT NULL") == [(6,)]
 
 
 def _recent(*told: tuple[str, str, str]) -> list[dict[str, Any]]:
@@ -92,20 +94,20 @@ def _recent(*told: tuple[str, str, str]) -> list[dict[str, Any]]:
     return [line | {"published": now} for line in _lines(*told)]
 
 
-def test_recluster_brings_languages_together(tmp_path: Path) -> None:
+def test_recluster_brings_languages_together(tmp_path: Path, program: Program) -> None:
     """Entries that were grouped without meanings are grouped anew with them."""
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", _recent(*TOLD, *OTHERS)))
-    assert sorted(map(len, _events(tmp_path).values())) == [1] * 6
-    run(tmp_path, "recluster", settings={"SEMANTIC": "1"})
-    assert ["de", "en", "fr"] in _events(tmp_path).values()
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", _recent(*TOLD, *OTHERS)))
+    assert sorted(map(len, _events(program).values())) == [1] * 6
+    program.run("recluster", settings={"SEMANTIC": "1"})
+    assert ["de", "en", "fr"] in _events(program).values()
 
 
 def test_a_missing_encoder_and_weights_of_the_other_kind_are_wrong_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One sentence says what to do."""
     file = Path(calibrating.__file__).parent.parent / "cluster" / "weights.json"
-    done = run(tmp_path, "import", "-", status=2, settings={"SEMANTIC": "1", "WEIGHTS": file}, stdin=b"")
+    done = program.run("import", "-", status=2, settings={"SEMANTIC": "1", "WEIGHTS": file}, stdin=b"")
     assert "was made with SEMANTIC off" in done.stderr
     monkeypatch.setattr(calibrating, "can_encode", lambda: False)
     with pytest.raises(SettingsError, match=r"pip install 'news-event-aggregator\[semantic\]'"):
@@ -131,15 +133,15 @@ def test_a_meaning_is_two_vectors_and_depends_on_the_text_alone() -> None:
     assert (title == whole).all()
 
 
-def test_an_edit_while_an_entry_is_encoded_is_encoded_again(tmp_path: Path) -> None:
+def test_an_edit_while_an_entry_is_encoded_is_encoded_again(tmp_path: Path, program: Program) -> None:
     """The meaning of the text as it was is not kept for the text as it is."""
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", _lines(*TOLD)))
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", _lines(*TOLD)))
+    store = open_store(program.database)
     try:
         with store.read() as db:
             (number, read), *_ = to_encode(db, NOON, 10)
         with store.write() as db:
-            db.exec_driver_sql("UPDATE entry SET content_hash = 'edited' WHERE id = ?", (number,))
+            db.exec_driver_sql(f"UPDATE entry SET content_hash = 'edited' WHERE id = {number}")
             write_meanings(db, [(number, read, bytes(MEANING))])
         with store.read() as db:
             assert len(to_encode(db, NOON, 10)) == len(TOLD)

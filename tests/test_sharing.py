@@ -22,7 +22,7 @@ from aggregator.fetch.exchange import FREE
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.poll import open_poller
 from aggregator.pipeline.reports import Result
-from aggregator.store import Store, open_store
+from aggregator.store import Store
 from aggregator.store.feeds import (
     LEASE,
     StaleLeaseError,
@@ -45,21 +45,7 @@ PATIENCE_SECONDS = 90
 SETTINGS = load_settings({"allow_addresses": "127.0.0.1", "host_delay": 0, "host_connections": 8})
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    is_sqlite = request.param == "sqlite"
-    opened = open_store(
-        f"sqlite:///{tmp_path / 'news.db'}" if is_sqlite else request.getfixturevalue("new_database")
-    )
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def shared(new_database: str) -> Iterator[Store]:
-    opened = open_store(new_database)
-    yield opened
-    opened.close()
+SEVERAL = pytest.mark.postgresql("one process polls an SQLite database")
 
 
 def _list(store: Store, urls: Sequence[str], now: datetime = NOW, settings: Settings = SETTINGS) -> None:
@@ -114,9 +100,10 @@ def test_a_feed_is_leased_to_one_until_it_says_nothing_more_of_it(store: Store) 
             claim_feed(db, mine[1], "one", NOW + LEASE, SETTINGS)
 
 
-def test_two_that_lease_in_the_same_moment_get_different_feeds_and_neither_waits(shared: Store) -> None:
-    _list(shared, [f"https://paper{number}.example/" for number in range(4)])
-    with shared.write() as one, shared.write() as other:
+@SEVERAL
+def test_two_that_lease_in_the_same_moment_get_different_feeds_and_neither_waits(store: Store) -> None:
+    _list(store, [f"https://paper{number}.example/" for number in range(4)])
+    with store.write() as one, store.write() as other:
         first = lease_feeds(one, "one", NOW, 3)
         second = lease_feeds(other, "other", NOW, 3)
     assert (len(first), len(second)) == (3, 1)
@@ -157,12 +144,13 @@ def test_a_lease_that_ends_in_mid_fetch_writes_nothing(store: Store, loopback: L
     assert len(loopback.asked("/feed")) == 2
 
 
-def test_a_host_has_its_places_and_its_rest_for_all_processes_together(shared: Store) -> None:
-    _list(shared, [f"https://paper.example/{number}" for number in range(4)])
+@SEVERAL
+def test_a_host_has_its_places_and_its_rest_for_all_processes_together(store: Store) -> None:
+    _list(store, [f"https://paper.example/{number}" for number in range(4)])
     settings = load_settings({"host_connections": 2, "host_delay": 0})
 
     def take(feed: int, chosen: Settings = settings, host: str = "paper.example") -> None:
-        with shared.write() as db:
+        with store.write() as db:
             take_turn(db, FeedId(feed), host, chosen)
 
     take(1)
@@ -171,10 +159,10 @@ def test_a_host_has_its_places_and_its_rest_for_all_processes_together(shared: S
     with pytest.raises(HostBusyError):
         take(3)
     take(3, host="other.example")
-    with shared.write() as db:
+    with store.write() as db:
         leave_host(db, FeedId(1))
     take(3)
-    with shared.write() as db:
+    with store.write() as db:
         leave_host(db, FeedId(2))
     resting = load_settings({"host_connections": 9, "host_delay": 60})
     take(4, resting)
@@ -183,15 +171,16 @@ def test_a_host_has_its_places_and_its_rest_for_all_processes_together(shared: S
     assert 50 < busy.value.seconds <= 60
 
 
-def test_of_many_that_ask_at_once_no_more_get_a_place_than_there_are(shared: Store) -> None:
-    _list(shared, [f"https://paper.example/{number}" for number in range(8)])
+@SEVERAL
+def test_of_many_that_ask_at_once_no_more_get_a_place_than_there_are(store: Store) -> None:
+    _list(store, [f"https://paper.example/{number}" for number in range(8)])
     settings = load_settings({"host_connections": 3, "host_delay": 0})
     start = threading.Barrier(8)
 
     def take(feed: int) -> bool:
         start.wait()
         try:
-            with shared.write() as db:
+            with store.write() as db:
                 take_turn(db, FeedId(feed), "paper.example", settings)
         except HostBusyError:
             return False
@@ -201,26 +190,28 @@ def test_of_many_that_ask_at_once_no_more_get_a_place_than_there_are(shared: Sto
         assert sum(threads.map(take, range(1, 9))) == 3
 
 
+@SEVERAL
 def test_eight_workers_ask_no_feed_twice_in_its_interval(
-    shared: Store, new_database: str, tmp_path: Path, loopback: LoopbackServer
+    store: Store, database: str, tmp_path: Path, loopback: LoopbackServer
 ) -> None:
     paths = [f"/{number}" for number in range(300)]
     for path in paths:
         loopback.on(path, ok(rss(item(path[1:]))))
     outlines = "".join(f"<outline xmlUrl='{loopback.url(path)}'/>" for path in paths)
     (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
-    settings = {"DATABASE": new_database, "MIN_INTERVAL": 600, "HOST_CONNECTIONS": 64, "FETCH_TIMEOUT": 60}
+    settings = {"DATABASE": database, "MIN_INTERVAL": 600, "HOST_CONNECTIONS": 64, "FETCH_TIMEOUT": 60}
     with _workers(tmp_path, 8, settings):
-        _wait(lambda: _polled(shared) == len(paths))
+        _wait(lambda: _polled(store) == len(paths))
         done = run(tmp_path, "poll", "--all", "--json", settings=settings)
     assert json.loads(done.stdout)["feeds_ok"] == 0
     assert set(Counter(request.path for request in loopback.requests).values()) == {1}
-    with shared.read() as db:
+    with store.read() as db:
         assert db.exec_driver_sql("SELECT count(*), count(DISTINCT guid) FROM v1_entry").one() == (300, 300)
 
 
+@SEVERAL
 def test_workers_together_keep_to_the_limits_of_a_host(
-    shared: Store, new_database: str, tmp_path: Path, loopback: LoopbackServer
+    store: Store, database: str, tmp_path: Path, loopback: LoopbackServer
 ) -> None:
     under_way: set[str] = set()
     most: list[int] = []
@@ -237,9 +228,9 @@ def test_workers_together_keep_to_the_limits_of_a_host(
         loopback.on(path, slowly)
     outlines = "".join(f"<outline xmlUrl='{loopback.url(path)}'/>" for path in paths)
     (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
-    settings = {"DATABASE": new_database, "HOST_CONNECTIONS": 2, "HOST_DELAY": 0.2, "MIN_INTERVAL": 600}
+    settings = {"DATABASE": database, "HOST_CONNECTIONS": 2, "HOST_DELAY": 0.2, "MIN_INTERVAL": 600}
     with _workers(tmp_path, 3, settings):
-        _wait(lambda: _polled(shared) == len(paths))
+        _wait(lambda: _polled(store) == len(paths))
     assert max(most) <= 2
     times = sorted(request.at for request in loopback.requests)
     assert len(times) == len(paths)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +22,8 @@ from aggregator.store import Store, open_store
 from aggregator.store.checking import Check
 from aggregator.store.dialect import open_engine
 from aggregator.store.schema import HEAD
-from tests.program import ROOT, run
+from tests.databases import Databases, change
+from tests.program import ROOT, Program
 from tests.test_corrections import BRIDGE, PIANO, _entry
 
 AT = datetime(2025, 3, 1, 12, tzinfo=UTC)
@@ -109,11 +107,10 @@ def _plain(kind: Any) -> Any:
     return 0 if isinstance(kind, Integer | Float) else ""
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("new_database"))
-    return f"sqlite:///{tmp_path / 'news.db'}"
+@pytest.fixture
+def url(databases: Databases) -> str:
+    """A database that no program has opened yet."""
+    return databases.bare()
 
 
 def _rows(store: Store, sql: str) -> list[tuple[Any, ...]]:
@@ -185,22 +182,20 @@ def test_a_feed_that_was_silent_before_an_upgrade_is_so_after_it(url: str) -> No
 
 
 @pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    run(tmp_path, "db", "upgrade")
-    with closing(sqlite3.connect(tmp_path / "news.db")) as db:
-        db.execute("UPDATE alembic_version SET version_num = '9999'")
-        db.commit()
-    (tmp_path / "feeds.opml").write_text('<opml version="2.0"><body/></opml>')
-    return tmp_path
+def newer(program: Program) -> Program:
+    change(program.database, "UPDATE alembic_version SET version_num = '9999'")
+    (program.folder / "feeds.opml").write_text('<opml version="2.0"><body/></opml>')
+    return program
 
 
 @pytest.mark.parametrize("words", [("serve",), ("poll",), ("db", "check")], ids=" ".join)
-def test_a_newer_schema_is_refused_and_left_alone(newer: Path, words: tuple[str, ...]) -> None:
-    before = (newer / "news.db").read_bytes()
-    said = run(newer, *words, status=1).stderr
+def test_a_newer_schema_is_refused_and_left_alone(newer: Program, words: tuple[str, ...]) -> None:
+    before = newer.contents()
+    said = newer.run(*words, status=1).stderr
     assert "has schema 9999" in said
     assert "install that version or use another database" in said
-    assert (newer / "news.db").read_bytes() == before
+    assert newer.query("SELECT version_num FROM alembic_version") == [("9999",)]
+    assert newer.contents() == before
 
 
 def test_signatures_of_another_scheme_are_made_anew_and_never_compared(url: str) -> None:

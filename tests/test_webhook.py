@@ -25,13 +25,13 @@ from aggregator.meters import Meters
 from aggregator.pipeline import correcting
 from aggregator.pipeline.delivering import Courier, Round
 from aggregator.publish import signed_headers, wait_to_resend
-from aggregator.store import Store, open_store
+from aggregator.store import Store
 from aggregator.store.events import add_changes, create_events
 from aggregator.store.outbox import claim_messages, forget_dead, outbox_counts, switch_webhook
 from aggregator.types import ChangeKind, EventId
 from tests.loopback import Answer, LoopbackServer, Reply, Request
 from tests.pages import ENTRIES, bridge, bring
-from tests.program import command, environment, query, run, write_jsonl
+from tests.program import Program, command, write_jsonl
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -39,16 +39,12 @@ PATIENCE_SECONDS = 60
 OPML = '<opml version="2.0"><head/><body></body></opml>'
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """A store whose changes are put into the outbox, on each database."""
-    is_sqlite = request.param == "sqlite"
-    url = f"sqlite:///{tmp_path / 'news.db'}" if is_sqlite else request.getfixturevalue("new_database")
-    opened = open_store(url)
-    with opened.write() as db:
+@pytest.fixture
+def store(store: Store) -> Store:
+    """A store whose changes are put into the outbox."""
+    with store.write() as db:
         switch_webhook(db, NOW, on=True)
-    yield opened
-    opened.close()
+    return store
 
 
 class Mail:
@@ -353,11 +349,11 @@ def test_growth_written_while_it_is_being_sent_is_sent_again(mail: Mail) -> None
 # ---- the program ---------------------------------------------------------------------------------
 
 
-def _daemon(folder: Path, settings: dict[str, object]) -> subprocess.Popen[str]:
+def _daemon(program: Program, settings: dict[str, object]) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command("serve", "--no-web", "--no-poll"),
-        cwd=folder,
-        env=environment(folder, settings),
+        cwd=program.folder,
+        env=program.environment(settings),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -372,7 +368,7 @@ def _wait(until: Callable[[], bool]) -> None:
 
 @pytest.mark.parametrize("answers_first", [True, False])
 def test_killed_before_or_after_the_answer_it_tells_the_same_message_again(
-    tmp_path: Path, loopback: LoopbackServer, *, answers_first: bool
+    tmp_path: Path, program: Program, loopback: LoopbackServer, *, answers_first: bool
 ) -> None:
     settings: dict[str, object] = {"WEBHOOK_URL": loopback.url("/hook"), "WEBHOOK_SECRET": SECRET}
     (tmp_path / "feeds.opml").write_text(OPML)
@@ -391,21 +387,21 @@ def test_killed_before_or_after_the_answer_it_tells_the_same_message_again(
         return iter(())
 
     loopback.on("/hook", answer)
-    daemon = _daemon(tmp_path, settings)
+    daemon = _daemon(program, settings)
     assert daemon.stderr
     for line in daemon.stderr:
         if "events are told to" in line:
             break
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", ENTRIES[:3]), status=0, settings=settings)
+    program.run("import", write_jsonl(tmp_path / "in.jsonl", ENTRIES[:3]), status=0, settings=settings)
     daemons.append(daemon)
     assert was_asked.wait(PATIENCE_SECONDS)
     daemon.wait(PATIENCE_SECONDS)
     daemon.communicate()
     first = {request.header("webhook-id") for request in loopback.asked("/hook")}
-    left = query(tmp_path / "news.db", "SELECT message_id FROM outbox")
+    left = program.query("SELECT message_id FROM outbox")
     loopback.on("/hook", Reply(200))
-    again = _daemon(tmp_path, settings)
-    _wait(lambda: not query(tmp_path / "news.db", "SELECT 1 FROM outbox"))
+    again = _daemon(program, settings)
+    _wait(lambda: not program.query("SELECT 1 FROM outbox"))
     again.send_signal(signal.SIGTERM)
     again.communicate(timeout=6)
     assert again.returncode == 0
@@ -414,59 +410,59 @@ def test_killed_before_or_after_the_answer_it_tells_the_same_message_again(
     if not answers_first:
         assert first <= {name for (name,) in left}
     events = {json.loads(request.body)["event"]["id"] for request in loopback.asked("/hook")}
-    assert events == {row[0] for row in query(tmp_path / "news.db", "SELECT id FROM v1_event")}
+    assert events == {row[0] for row in program.query("SELECT id FROM v1_event")}
 
 
-def test_a_slow_receiver_does_not_hold_up_the_end(tmp_path: Path, loopback: LoopbackServer) -> None:
+def test_a_slow_receiver_does_not_hold_up_the_end(
+    tmp_path: Path, program: Program, loopback: LoopbackServer
+) -> None:
     settings: dict[str, object] = {"WEBHOOK_URL": loopback.url("/hook"), "WEBHOOK_SECRET": SECRET}
     (tmp_path / "feeds.opml").write_text(OPML)
     loopback.on("/hook", lambda _request: loopback.drip(b"HTTP/1.1 "))
-    daemon = _daemon(tmp_path, settings)
+    daemon = _daemon(program, settings)
     assert daemon.stderr
     for line in daemon.stderr:
         if "running" in line:
             break
     correction = write_jsonl(tmp_path / "in.jsonl", ENTRIES[:1])
-    assert "grouped by the process" in run(tmp_path, "import", correction, settings={}).stdout
+    assert "grouped by the process" in program.run("import", correction, settings={}).stdout
     _wait(lambda: bool(loopback.asked("/hook")))
     daemon.send_signal(signal.SIGTERM)
     daemon.communicate(timeout=5)
     assert daemon.returncode == 0
-    assert query(tmp_path / "news.db", "SELECT count(*) FROM outbox") == [(1,)]
-    done = run(tmp_path, "webhook", "--json")
+    assert program.query("SELECT count(*) FROM outbox") == [(1,)]
+    done = program.run("webhook", "--json")
     assert json.loads(done.stdout)["waiting"] == 1
 
 
-def test_what_was_given_up_is_shown_and_can_be_sent_again(tmp_path: Path, loopback: LoopbackServer) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
-    with store.write() as db:
-        switch_webhook(db, NOW, on=True)
+def test_what_was_given_up_is_shown_and_can_be_sent_again(
+    store: Store, program: Program, loopback: LoopbackServer
+) -> None:
     mail = Mail(store, loopback)
     mail.answer(Reply(500))
     mail.change((mail.events()[0], ChangeKind.CREATED))
     for _ in range(12):
         mail.deliver(hours=12)
-    shown = run(tmp_path, "webhook").stdout
+    shown = program.run("webhook").stdout
     assert "dead" in shown
     assert "The server answered 500" in shown
-    assert "1 messages wait" in run(tmp_path, "webhook", "--retry").stdout
+    assert "1 messages wait" in program.run("webhook", "--retry").stdout
     mail.answer(Reply(200))
     mail.now = datetime.now(UTC)
     mail.deliver()
     assert mail.counts == (0, 0)
     mail.poster.close()
-    store.close()
 
 
 def test_a_process_that_does_not_group_says_that_it_tells_nothing(
-    tmp_path: Path, loopback: LoopbackServer
+    tmp_path: Path, program: Program, loopback: LoopbackServer
 ) -> None:
     settings: dict[str, object] = {"WEBHOOK_URL": loopback.url("/hook"), "WEBHOOK_SECRET": SECRET}
     (tmp_path / "feeds.opml").write_text(OPML)
     daemon = subprocess.Popen(
         command("serve", "--no-web", "--no-cluster"),
         cwd=tmp_path,
-        env=environment(tmp_path, settings),
+        env=program.environment(settings),
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -476,7 +472,7 @@ def test_a_process_that_does_not_group_says_that_it_tells_nothing(
             break
     daemon.kill()
     daemon.communicate()
-    assert query(tmp_path / "news.db", "SELECT count(*) FROM webhook") == [(0,)]
+    assert program.query("SELECT count(*) FROM webhook") == [(0,)]
 
 
 @pytest.mark.parametrize(
