@@ -329,6 +329,7 @@ def test_explain_names_the_figures_of_a_decision(
     assert [pair["other_entry_id"] for pair in found["compared"]] == [b]
 
 
+@pytest.mark.sqlite("nothing is kept")
 def test_the_demo_shows_events_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = run(tmp_path, "demo", settings={"DATABASE": "sqlite:////no/such/folder/x.db"})
     assert "The record of event" in done.stdout

@@ -9,6 +9,8 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from aggregator.store import Store, StoreError, open_store
 from tests.crowd import AT_REST, FETCHES, GROUPS, Crowd, Mirror, Outlets, told, wait
 from tests.loopback import LoopbackServer
@@ -39,6 +41,7 @@ def _is_done(store: Store, entries: int) -> bool:
         return False
 
 
+@pytest.mark.postgresql("SQLite has no server, and one process at a time")
 def test_twenty_kills_and_a_crash_of_the_server_lose_and_double_nothing(
     tmp_path: Path, loopback: LoopbackServer
 ) -> None:

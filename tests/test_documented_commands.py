@@ -20,6 +20,8 @@ from aggregator.demo import DemoServer, sample_feeds
 from aggregator.pipeline.clock import utc_now
 from tests.program import ROOT, environment
 
+pytestmark = pytest.mark.sqlite("the documents begin with the default, which is a file")
+
 README = ROOT / "README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
 RUN, SERVED = "sh", "sh serve"

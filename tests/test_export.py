@@ -165,6 +165,7 @@ def test_a_link_is_followed_and_a_device_is_no_file_to_replace(tmp_path: Path) -
     assert Path("/dev/null").is_char_device()
 
 
+@pytest.mark.sqlite("nothing is kept")
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
@@ -177,6 +178,7 @@ def test_a_fault_is_one_message(program: Program, arguments: tuple[str, ...], st
     assert says in program.run("events", "export", *arguments, status=status).stderr
 
 
+@pytest.mark.sqlite("nothing is kept")
 def test_without_the_library_parquet_says_how_to_get_it(tmp_path: Path, program: Program) -> None:
     hidden = "import sys; sys.modules['pyarrow'] = None; from aggregator.cli import main; sys.exit(main())"
     arguments = ["events", "export", "--output", str(tmp_path / "x.parquet")]

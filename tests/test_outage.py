@@ -18,6 +18,8 @@ from tests.program import command, environment, run
 from tests.servers import OwnServer, own_server
 from tests.stage import item, ok, rss
 
+pytestmark = pytest.mark.postgresql("SQLite has no server that goes away")
+
 PATIENCE_SECONDS = 90
 
 
