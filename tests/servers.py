@@ -55,8 +55,8 @@ class OwnServer:
 
 
 @contextmanager
-def own_server() -> Iterator[OwnServer]:
-    """A server that is gone when the context ends."""
+def started_server() -> Iterator[Any]:
+    """A PostgreSQL server as its package gives it, gone when the context ends."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the package warns of a missing runtime folder at import
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
@@ -64,10 +64,17 @@ def own_server() -> Iterator[OwnServer]:
 
         started = get_server(folder)
         try:
-            own = OwnServer(started)
-            # The machine does not fail, so nothing need reach the disk: recovering takes a second instead of ten.
-            own.execute("ALTER SYSTEM SET fsync = off")
-            own.execute("SELECT pg_reload_conf()")
-            yield own
+            yield started
         finally:
             started.cleanup()
+
+
+@contextmanager
+def own_server() -> Iterator[OwnServer]:
+    """A server that is gone when the context ends."""
+    with started_server() as started:
+        own = OwnServer(started)
+        # The machine does not fail, so nothing need reach the disk: recovering takes a second instead of ten.
+        own.execute("ALTER SYSTEM SET fsync = off")
+        own.execute("SELECT pg_reload_conf()")
+        yield own

@@ -55,13 +55,13 @@ print([name for name in sys.argv[1:] if name in sys.modules])
 
 
 def test_a_pass_with_nothing_due_loads_neither_parsers_nor_clients_nor_arithmetic(
-    tmp_path: Path, program: Program
+    tmp_path: Path, program: Program, kind: str
 ) -> None:
     with DemoServer(sample_feeds(utc_now())) as server:
         (tmp_path / "feeds.opml").write_bytes(server.opml())
         program.run("poll", settings={"MIN_INTERVAL": 600})
     done = subprocess.run(
-        [sys.executable, "-c", PASS, *HEAVY],
+        [sys.executable, "-c", PASS, *(name for name in HEAVY if name != "psycopg" or kind == "sqlite")],
         cwd=tmp_path,
         env=program.environment({"MIN_INTERVAL": 600}) | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
