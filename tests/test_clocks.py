@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +17,7 @@ from aggregator.config import load_settings
 from aggregator.pipeline.clock import Clock
 from aggregator.pipeline.outage import Outage
 from aggregator.schedule import earliest
-from aggregator.store import Store, open_store
+from aggregator.store import Store
 from aggregator.store.clocks import doubt_future, move_times
 from aggregator.store.feeds import LEASE, claim_feed, due_feeds, lease_feeds, listed_feeds
 from aggregator.store.hosts import HostBusyError, take_turn
@@ -30,16 +29,6 @@ from tests.program import ROOT
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SETTINGS = load_settings({"interval": 1800, "min_interval": 600, "host_delay": 5})
 PATIENCE_SECONDS = 60
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    is_sqlite = request.param == "sqlite"
-    opened = open_store(
-        f"sqlite:///{tmp_path / 'news.db'}" if is_sqlite else request.getfixturevalue("new_database")
-    )
-    yield opened
-    opened.close()
 
 
 def _asked(store: Store, worker: str, now: datetime, count: int = 1) -> list[FeedState]:
@@ -107,12 +96,11 @@ def test_after_a_step_each_feed_waits_for_as_long_as_it_would_have(store: Store,
     assert earliest(feed, SETTINGS) - now == timedelta(minutes=8)
 
 
-def test_after_a_step_feeds_that_another_machine_asked_keep_their_times(new_database: str) -> None:
-    store = open_store(new_database)
+@pytest.mark.postgresql("one machine uses an SQLite database")
+def test_after_a_step_feeds_that_another_machine_asked_keep_their_times(store: Store) -> None:
     _asked(store, "other", NOW)
     with store.write() as db:
         assert move_times(db, "me", timedelta(hours=5)) == 0
-    store.close()
 
 
 def test_a_feed_asked_in_the_future_is_not_left_alone_until_then(store: Store) -> None:
@@ -139,8 +127,8 @@ def test_a_dead_process_holds_no_feed_by_a_lease_from_the_future(store: Store) -
         assert due_feeds(db, NOW + LEASE)
 
 
-def test_a_host_is_not_closed_until_the_future_when_the_servers_clock_goes_back(new_database: str) -> None:
-    store = open_store(new_database)
+@pytest.mark.postgresql("turns at a host are kept for several processes alone")
+def test_a_host_is_not_closed_until_the_future_when_the_servers_clock_goes_back(store: Store) -> None:
     (state,) = _asked(store, "me", NOW)
     with store.write() as db:
         take_turn(db, state.id, "paper.example", SETTINGS)
@@ -149,7 +137,6 @@ def test_a_host_is_not_closed_until_the_future_when_the_servers_clock_goes_back(
     with pytest.raises(HostBusyError) as busy, store.write() as db:
         take_turn(db, FeedId(state.id + 1), "paper.example", SETTINGS)
     assert busy.value.seconds <= SETTINGS.host_delay
-    store.close()
 
 
 # ---- timers -----------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from aggregator.fetch import HostQueue
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.poll import PollWorkers, open_poller
 from aggregator.pipeline.reports import Result
-from aggregator.store import open_store
+from aggregator.store import Store, open_store
 from aggregator.store.feeds import listed_feeds
 from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed
@@ -335,6 +335,17 @@ def test_the_log_names_the_feed_that_failed(
         _read_until(daemon, "Slow Paper: failed: ")
 
 
+def _forbid_writing(store: Store) -> None:
+    if store.engine.dialect.name == "sqlite":
+        with store.write() as db:
+            db.exec_driver_sql("ALTER TABLE feed RENAME TO taken_away")
+    else:
+        with store.write() as db:
+            name = store.engine.url.database
+            db.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+        store.engine.dispose()  # it holds for new connections
+
+
 def test_a_feed_whose_poll_could_not_be_kept_is_not_asked_again_at_once(
     database: str, loopback: LoopbackServer
 ) -> None:
@@ -343,7 +354,7 @@ def test_a_feed_whose_poll_could_not_be_kept_is_not_asked_again_at_once(
     with store.write() as db:
         sync_feeds(db, [Feed(loopback.url("/rss"), "Slow Paper", "", "")], settings, utc_now())
         (state,) = listed_feeds(db)
-        db.exec_driver_sql("ALTER TABLE feed RENAME TO taken_away")
+    _forbid_writing(store)
     queue = HostQueue([state], settings)
     queue.finish()
     with open_poller(store, settings) as poller:

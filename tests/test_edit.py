@@ -135,16 +135,14 @@ def test_commands_that_change_a_list_at_the_same_time_all_count(tmp_path: Path) 
 
 
 @pytest.fixture
-def known(tmp_path: Path) -> list[str]:
+def known(database: str, tmp_path: Path) -> list[str]:
     """Flags of a list that the database knows; two of its feeds share a title, one has its own in the database."""
     (tmp_path / "feeds.opml").write_text(
         "<opml><body><outline text='Paper' xmlUrl='http://me:hidden@a.example/'/>"
         "<outline text='Twin' xmlUrl='http://b.example/'/><outline text='Twin' xmlUrl='http://c.example/'/>"
         "<outline xmlUrl='http://d.example/'/></body></opml>"
     )
-    settings = load_settings(
-        {"opml": tmp_path / "feeds.opml", "database": f"sqlite:///{tmp_path / 'news.db'}"}
-    )
+    settings = load_settings({"opml": tmp_path / "feeds.opml", "database": database})
     store = open_store(settings.database)
     put_in_force(store, read_file(settings), settings)
     with store.write() as db:
