@@ -19,7 +19,7 @@ from aggregator.config import load_settings
 from aggregator.meters import Meters
 from aggregator.pipeline.watching import Watch
 from aggregator.publish import feed_advice
-from aggregator.store import Store, open_store
+from aggregator.store import Store
 from aggregator.store.activity import brought_by_day, count_activity, day_number, find_alarms
 from aggregator.store.dialect import hold_role, role_holder
 from aggregator.store.feeds import feed_statuses
@@ -31,26 +31,12 @@ from aggregator.store.tables import FEED
 from aggregator.types import AlarmKind, Brought, Feed, FeedId
 from aggregator.workers import ParserPool
 from tests.loopback import LoopbackServer
-from tests.program import run
+from tests.program import Program
 from tests.stage import Collected, Stage, item, ok, rss
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TODAY = day_number(NOON)
 PAPER = FeedId(1)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "postgresql":
-        return str(request.getfixturevalue("new_database"))
-    return f"sqlite:///{tmp_path / 'news.db'}"
-
-
-@pytest.fixture
-def store(url: str) -> Iterator[Store]:
-    opened = open_store(url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -309,12 +295,11 @@ def test_who_holds_a_role_is_known_without_taking_it(store: Store) -> None:
         assert "process" in role_holder(store.engine, "cluster")
 
 
-def test_the_processes_on_an_sqlite_file_are_known_by_their_locks(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+@pytest.mark.sqlite("on PostgreSQL processes say that they run")
+def test_the_processes_on_an_sqlite_file_are_known_by_their_locks(store: Store) -> None:
     assert running(store) == []
     with hold_role(store.engine, "poll"), hold_role(store.engine, "cluster"):
         (found,) = running(store)
-    store.close()
     assert (found.pid, found.roles, found.seen_at, found.is_stale) == (
         os.getpid(),
         ("poll", "cluster"),
@@ -323,11 +308,10 @@ def test_the_processes_on_an_sqlite_file_are_known_by_their_locks(tmp_path: Path
     )
 
 
+@pytest.mark.postgresql("on SQLite processes are known by their locks")
 def test_the_processes_on_postgresql_say_that_they_run_until_they_are_gone(
-    new_database: str, tmp_path: Path
+    store: Store, program: Program
 ) -> None:
-    store = open_store(new_database)
-    settings = {"DATABASE": new_database}
     polls = Presence(store, "one:7:a", lambda: ["poll", "standby"])
     groups = Presence(store, "two:8:b", lambda: ["cluster", "web"])
     for presence in (polls, groups, polls):
@@ -339,10 +323,10 @@ def test_the_processes_on_postgresql_say_that_they_run_until_they_are_gone(
     with store.write() as db:
         db.execute(text(f"UPDATE process SET seen_at = now() - interval '{2 * STALE.seconds} seconds' "
                         "WHERE name = 'two:8:b'"))  # fmt: skip
-    said = run(tmp_path, "status", settings=settings).stdout
+    said = program.run("status").stdout
     assert "killed or cut off" in said
     assert "polls, stands by to group" in said
-    found = json.loads(run(tmp_path, "status", "--json", settings=settings).stdout)
+    found = json.loads(program.run("status", "--json").stdout)
     assert [one["is_stale"] for one in found["processes"]] == [False, True]
     assert found["running"]["cluster"] is None, "who is cut off does not group"
     polls.leave()
@@ -350,7 +334,6 @@ def test_the_processes_on_postgresql_say_that_they_run_until_they_are_gone(
         db.execute(text(f"UPDATE process SET seen_at = now() - interval '{KEPT.days + 1} days'"))
     Presence(store, "three:9:c", lambda: ["web"]).say()
     assert [one.name for one in running(store)] == ["three:9:c"]
-    store.close()
 
 
 STATUS = {
@@ -359,12 +342,14 @@ STATUS = {
 }  # fmt: skip
 
 
-def test_status_says_what_runs_what_is_wrong_and_what_comes(tmp_path: Path, loopback: LoopbackServer) -> None:
+def test_status_says_what_runs_what_is_wrong_and_what_comes(
+    tmp_path: Path, program: Program, loopback: LoopbackServer
+) -> None:
     loopback.on("/well", ok())
     outlines = "".join(f"<outline xmlUrl='{loopback.url(path)}'/>" for path in ("/well", "/lost"))
     (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
-    run(tmp_path, "poll")
-    found = json.loads(run(tmp_path, "status", "--json").stdout)
+    program.run("poll")
+    found = json.loads(program.run("status", "--json").stdout)
     assert set(found) == STATUS
     assert found["running"] == {"poll": None, "cluster": None}
     assert found["processes"] == []
@@ -372,6 +357,6 @@ def test_status_says_what_runs_what_is_wrong_and_what_comes(tmp_path: Path, loop
     assert [one["failures"] for one in found["worst"]] == [1]
     assert len(found["next"]) == 2
     assert found["bytes"] > 0
-    said = run(tmp_path, "status").stdout
+    said = program.run("status").stdout
     assert "no process" in said
     assert "worst feeds" in said
