@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from aggregator.store import open_store
+import pytest
+
+from aggregator.store import Store, open_store
 from tests.barrier import WRITERS, bring_alone, bring_at_once, expected, partition_of
 from tests.crowd import AT_REST, GROUPS, Crowd, wait
 
 STORIES, BATCH, SEED = 500, 20, 20261126
 
 
-def test_four_writers_at_a_barrier_and_one_leave_the_same_events(new_database: str, tmp_path: Path) -> None:
-    store = open_store(new_database)
-    crowd = Crowd(tmp_path, {"DATABASE": new_database})
+@pytest.mark.postgresql("one process at a time writes to an SQLite database")
+def test_four_writers_at_a_barrier_and_one_leave_the_same_events(database: str, tmp_path: Path) -> None:
+    store = open_store(database)
+    crowd = Crowd(tmp_path, {"DATABASE": database})
     try:
         for _ in range(2):
             crowd.start(GROUPS)
-        for new in bring_at_once(new_database, SEED, STORIES, BATCH):
+        for new in bring_at_once(database, SEED, STORIES, BATCH):
             assert new == WRITERS * BATCH
 
         def is_at_rest() -> bool:
@@ -38,9 +41,6 @@ def test_four_writers_at_a_barrier_and_one_leave_the_same_events(new_database: s
         store.close()
 
 
-def test_one_writer_leaves_the_events_that_there_are(tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{tmp_path / 'news.db'}")
+def test_one_writer_leaves_the_events_that_there_are(store: Store) -> None:
     bring_alone(store, SEED, STORIES)
-    found = partition_of(store)
-    store.close()
-    assert found == expected(STORIES)
+    assert partition_of(store) == expected(STORIES)
