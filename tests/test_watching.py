@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from aggregator.config import load_settings
 from aggregator.meters import Meters
 from aggregator.pipeline.watching import Watch
 from aggregator.publish import feed_advice
-from aggregator.store import Store
+from aggregator.store import Store, open_store
 from aggregator.store.activity import brought_by_day, count_activity, day_number, find_alarms
 from aggregator.store.dialect import hold_role, role_holder
 from aggregator.store.feeds import feed_statuses
@@ -31,7 +32,7 @@ from aggregator.store.tables import FEED
 from aggregator.types import AlarmKind, Brought, Feed, FeedId
 from aggregator.workers import ParserPool
 from tests.loopback import LoopbackServer
-from tests.program import Program
+from tests.program import Program, command, environment
 from tests.stage import Collected, Stage, item, ok, rss
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -334,6 +335,34 @@ def test_the_processes_on_postgresql_say_that_they_run_until_they_are_gone(
         db.execute(text(f"UPDATE process SET seen_at = now() - interval '{KEPT.days + 1} days'"))
     Presence(store, "three:9:c", lambda: ["web"]).say()
     assert [one.name for one in running(store)] == ["three:9:c"]
+
+
+def test_a_daemon_is_among_the_processes_while_it_runs_and_its_day_is_counted(
+    tmp_path: Path, loopback: LoopbackServer
+) -> None:
+    url = f"sqlite:///{tmp_path / 'news.db'}"
+    store = open_store(url)
+    loopback.on("/well", ok())
+    outline = f"<outline xmlUrl='{loopback.url('/well')}'/>"
+    (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outline}</body></opml>")
+    given = environment(tmp_path, {"DATABASE": url})
+    with subprocess.Popen(
+        command("serve", "--no-web"), cwd=tmp_path, env=given, stderr=subprocess.PIPE
+    ) as daemon:
+        try:
+            assert daemon.stderr
+            assert any(b"grouped" in line for line in daemon.stderr)
+            (found,) = running(store)
+            assert (found.pid, found.roles, found.is_stale) == (daemon.pid, ("poll", "cluster"), False)
+            daemon.terminate()
+            daemon.communicate(timeout=60)
+        finally:
+            daemon.kill()
+    assert running(store) == []
+    assert _rows(store, "SELECT sum(polls), sum(failed), sum(new), sum(events) FROM day_count") == [
+        (1, 0, 2, 2)
+    ]
+    store.close()
 
 
 STATUS = {
