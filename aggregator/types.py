@@ -240,6 +240,36 @@ class FeedStatus:
     quiet_days: int = 0
 
 
+class FeedTrouble(StrEnum):
+    """What can be wrong with a feed, the worst first."""
+
+    GONE = "gone"
+    NOT_A_FEED = "not_a_feed"
+    FAILING = "failing"
+    MOVED = "moved"
+    DUPLICATE = "duplicate"
+    WRONG_DATES = "wrong_dates"
+    SILENT = "silent"
+    SLOW = "slow"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong with a feed, and in a sentence or two what a person should do."""
+
+    kind: FeedTrouble
+    advice: str
+
+
+class LatestEntry(NamedTuple):
+    """One of a feed's latest entries: `name` is its address without tracking, else its guid."""
+
+    name: str
+    published_at: datetime
+    first_seen_at: datetime
+    date_guessed: bool
+
+
 # ---- fetching ------------------------------------------------------------------------------------
 
 

@@ -70,6 +70,7 @@ HOMES = {
     "prometheus_client": {"meters"},
     "apscheduler": {"timers"},
     "rich": {"cli"},
+    "shtab": {"cli"},
     "pyarrow": {"pipeline"},
     "pydantic": {"config", "web"},
     "pydantic_settings": {"config"},

@@ -73,7 +73,7 @@ def test_a_malformed_list_is_changed_only_when_asked(
     file = tmp_path / "feeds.opml"
     before = b"<opml><body><outline text='A & B' xmlUrl='http://a.example/'/></body></opml>"
     file.write_bytes(before)
-    arguments = ["--opml", str(file), "feeds", "add", "http://b.example/"]
+    arguments = ["--opml", str(file), "feeds", "add", "--no-fetch", "http://b.example/"]
     assert main(arguments) == 2
     assert "--repair" in capsys.readouterr().err
     assert file.read_bytes() == before

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aggregator.publish import feed_advice
-from aggregator.types import FeedId, FeedStatus
+from aggregator.publish import FeedEvidence, diagnose, feed_advice
+from aggregator.types import FailureKind, FeedId, FeedStatus, LatestEntry
 from tests.databases import columns_of
-from tests.loopback import LoopbackServer, Reply, authority
+from tests.loopback import LoopbackServer, Reply, Request, authority
 from tests.program import Program
-from tests.stage import FEED, ok, said
+from tests.stage import FEED, item, ok, rss, said
 
 HEALTHY = FeedStatus(
     url="https://paper.example/rss",
@@ -34,6 +34,10 @@ HEALTHY = FeedStatus(
     twin="",
     id=FeedId(1),
 )
+
+NEVER_READ = replace(HEALTHY, state="failing", failures=1, problem="A page.", last_success_at=None)
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+QUIET = replace(HEALTHY, state="silent", quiet_days=10)
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def test_a_check_polls_and_says_what_to_do_and_leaves_the_list_alone(
     listed: Program, loopback: LoopbackServer
 ) -> None:
     before = (listed.folder / "feeds.opml").read_bytes()
-    found = _check(listed, 1)
+    found = _check(listed, 3)
     advice = {feed["title"]: feed["advice"] for feed in found["to_do"]}
     assert found["feeds"] == 3
     assert set(advice) == {"/moved", "/gone"}
@@ -116,3 +120,105 @@ def test_advice_is_one_sentence_or_none(known: dict[str, Any], says: str) -> Non
     advice = feed_advice(replace(HEALTHY, **known))
     assert says in advice
     assert bool(says) == bool(advice)
+
+
+def _dated(*days: float, guessed: bool = False, name: str = "n") -> tuple[LatestEntry, ...]:
+    return tuple(
+        LatestEntry(f"{name}{number}", NOW - timedelta(days=day), NOW, guessed)
+        for number, day in enumerate(days)
+    )
+
+
+FRESH = _dated(0, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("known", "trouble", "says"),
+    [
+        ({"latest": FRESH}, "", ""),
+        ({"latest": _dated(0, 0, 0, 0, 0)}, "wrong_dates", "bear the same date"),
+        ({"latest": _dated(0, 0, 0, 0, 0, guessed=True)}, "wrong_dates", "None of its dates can be used"),
+        (
+            {"latest": _dated(*[-n / 10 for n in range(1, 7)])},
+            "wrong_dates",
+            "in the future, by up to 14.4 hours",
+        ),
+        ({"latest": _dated(-0.1, 0, 1, 2, 3)}, "", ""),
+        ({"latest": _dated(200, 300)}, "silent", "Its newest entry is of 2026-05-07, 200 days ago"),
+        ({"latest": FRESH, "status": QUIET}, "silent", "Quiet for 10 days"),
+        ({}, "silent", "never had an entry"),
+        ({"latest": FRESH, "seconds": 9.9}, "", ""),
+        ({"latest": FRESH, "seconds": 10.0}, "slow", "took 10.0 s"),
+        ({"failure": FailureKind.NOT_A_FEED, "status": NEVER_READ}, "not_a_feed", "never read: A page."),
+        ({"failure": FailureKind.TIMEOUT, "status": NEVER_READ}, "slow", "never read"),
+        (
+            {"failure": FailureKind.DNS, "status": NEVER_READ},
+            "failing",
+            "A page. Check the name in its address",
+        ),
+        ({"status": NEVER_READ}, "failing", "never read"),
+    ],
+)
+def test_a_check_finds_what_is_wrong_with_a_feed(known: dict[str, Any], trouble: str, says: str) -> None:
+    entries = len(known.get("latest", ()))
+    evidence = FeedEvidence(**({"status": replace(HEALTHY, entries=entries)} | known))
+    findings = [finding for _, found in diagnose([evidence], NOW, 30.0) for finding in found]
+    assert [finding.kind for finding in findings] == ([trouble] if trouble else [])
+    assert all(says in finding.advice for finding in findings)
+
+
+def _evidence(number: int, latest: tuple[LatestEntry, ...], seconds: float | None = None) -> FeedEvidence:
+    status = replace(HEALTHY, id=FeedId(number), url=f"https://{number}.example/", title=f"Paper {number}")
+    return FeedEvidence(status, latest, seconds)
+
+
+def test_a_feed_with_the_entries_of_another_is_found_and_one_of_a_section_is_not() -> None:
+    whole = _dated(*(n / 10 for n in range(30)))
+    section = whole[20:30]
+    found = diagnose([_evidence(1, whole), _evidence(2, section), _evidence(3, whole[2:])], NOW, 30.0)
+    assert [(feed.id, [finding.kind for finding in findings]) for feed, findings in found] == [
+        (3, ["duplicate"])
+    ]
+    assert "the same entries as Paper 1 (https://1.example/)" in found[0][1][0].advice
+
+
+def test_a_feed_is_slow_beside_the_others_alone_and_the_worst_comes_first() -> None:
+    others = [_evidence(number, _dated(*range(6), name=str(number)), 4.0) for number in range(3)]
+    assert diagnose([*others, _evidence(9, FRESH, 12.0)], NOW, 30.0) == []
+    gone = FeedEvidence(replace(HEALTHY, id=FeedId(8), state="gone"))
+    found = diagnose([*others, _evidence(9, FRESH, 21.0), gone], NOW, 30.0)
+    assert [(feed.id, findings[0].kind) for feed, findings in found] == [(8, "gone"), (9, "slow")]
+
+
+def test_a_check_names_pages_doubles_bad_dates_and_slow_servers(
+    loopback: LoopbackServer, program: Program
+) -> None:
+    dated = [item(f"n{n}", extra="<pubDate>Mon, 23 Nov 2026 10:00:00 GMT</pubDate>") for n in range(6)]
+    undated = rss(*(item(f"u{n}") for n in range(6)))
+
+    def late(_request: Request) -> Reply:
+        loopback.is_closing.wait(1.0)
+        return ok(FEED)
+
+    page = b"<html><head><link rel='alternate' type='application/rss+xml' href='/real'></head></html>"
+    loopback.on("/page", ok(page))
+    loopback.on("/dated", ok(rss(*dated)))
+    loopback.on("/again", ok(rss(*dated, channel="<description>x</description>")))
+    loopback.on("/undated", ok(undated))
+    loopback.on("/late", late)
+    outlines = "".join(
+        f"<outline text='{path}' xmlUrl='{loopback.url(path)}'/>"
+        for path in ("/page", "/dated", "/again", "/undated", "/late")
+    )
+    (program.folder / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
+    done = program.run("feeds", "check", "--json", status=3, settings={"FETCH_TIMEOUT": 3})
+    found = {feed["title"]: feed for feed in json.loads(done.stdout)["to_do"]}
+    kinds = {title: [finding["kind"] for finding in feed["findings"]] for title, feed in found.items()}
+    assert kinds["/page"] == ["not_a_feed"]
+    assert loopback.url("/real") in found["/page"]["advice"]
+    # Which of two equal feeds is listed first is that with the lower id.
+    assert kinds["/again"] == ["duplicate", "wrong_dates"]
+    assert kinds["/dated"] == ["wrong_dates"]
+    assert kinds["/undated"] == ["wrong_dates"]
+    assert kinds["/late"] == ["slow"]
+    assert next(iter(found)) == "/page"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aggregator.cli.parser import as_commands, build_parser
+from aggregator.cli.parser import parse
 from aggregator.config import Settings, SettingsError, load_settings, strange_variables
 from aggregator.logs import log_to_stderr
 
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    arguments = build_parser().parse_args(as_commands(sys.argv[1:] if argv is None else argv))
+    arguments = parse(sys.argv[1:] if argv is None else argv)
     given = vars(arguments)
     try:
         settings = load_settings({name: given.get(name) for name in Settings.model_fields})

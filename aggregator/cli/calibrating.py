@@ -38,7 +38,9 @@ def calibrate(settings: Settings, arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"aggregator: {error}\n")
         return 1
     except OSError as error:
-        sys.stderr.write(f"aggregator: {arguments.output}: can't be written ({error.strerror})\n")
+        sys.stderr.write(
+            f"aggregator: {arguments.output}: can't be written ({error.strerror}): name another with --output\n"
+        )
         return 1
 
 

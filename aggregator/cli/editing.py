@@ -4,33 +4,106 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from aggregator.cli.screen import print_table
+from aggregator.cli.screen import age, print_table
 from aggregator.config import Settings
-from aggregator.credentials import redacted_text
-from aggregator.opml import OpmlError, path_of, read_opml, same_address, titled, usable_url, write_opml
+from aggregator.credentials import redacted, redacted_text
+from aggregator.opml import (
+    OpmlError,
+    nearly_same_address,
+    path_of,
+    read_opml,
+    same_address,
+    titled,
+    usable_url,
+    write_opml,
+)
 from aggregator.opml.edit import add_feeds, remove_feed
+from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.editing import change_list
 from aggregator.pipeline.lists import read_list
 from aggregator.store import open_store
 from aggregator.store.feeds import listed_addresses
-from aggregator.types import Feed, FeedId
+from aggregator.types import Failed, Feed, FeedId
+
+if TYPE_CHECKING:
+    from aggregator.pipeline.discovering import FoundFeed
 
 
 def add_to_list(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Adds a feed to the OPML file by its address; one that is listed already is said and stays as it is."""
-    url = usable_url(arguments.url.strip())
+    """Adds a feed to the OPML file: the one at the address, or of the site there; with `--no-fetch` as given."""
+    url = usable_url(arguments.url.strip()) or usable_url(f"https://{arguments.url.strip()}")
     if not url:
-        raise OpmlError("this is no http or https address: give that of the feed.")
-    for feed in read_list(settings).feeds:
-        if same_address(feed.url) == same_address(url):
-            sys.stdout.write(f"{settings.opml} lists it already: {feed.title or 'a feed without a title'}\n")
+        raise OpmlError("this is no http or https address: give that of the feed, or of its site.")
+    feeds = read_list(settings).feeds
+    if _said_to_be_listed(settings, same_address, feeds, url):
+        return 0
+    added = Feed(url, arguments.title, path_of(arguments.category), "")
+    if not arguments.no_fetch:
+        found = _found_feed(settings, url, arguments.pick)
+        if isinstance(found, str):
+            sys.stderr.write(f"aggregator: {found}\n")
+            return 1
+        if _said_to_be_listed(settings, nearly_same_address, feeds, found.url):
             return 0
-    added = titled(Feed(url, arguments.title, path_of(arguments.category), ""))
+        title = redacted_text(arguments.title or found.title)
+        added = Feed(found.url, title, added.category, found.site_url)
+    added = titled(added)
     change_list(settings, lambda content: add_feeds(content, [added]), repair=arguments.repair)
     sys.stdout.write(f"{settings.opml}: {added.title} is added; a running daemon polls it within seconds.\n")
     return 0
+
+
+def _said_to_be_listed(
+    settings: Settings, in_common: Callable[[str], str], feeds: Iterable[Feed], url: str
+) -> bool:
+    """Whether the list has the feed already, under an address that has that in common; then this is said."""
+    for feed in feeds:
+        if in_common(feed.url) == in_common(url):
+            title, address = redacted_text(feed.title) or "a feed without a title", redacted(feed.url)
+            sys.stdout.write(f"{settings.opml} lists it already: {title}, {address}\n")
+            return True
+    return False
+
+
+def _found_feed(settings: Settings, url: str, pick: int | None) -> FoundFeed | str:
+    """The feed that is meant by the address, shown with the others of its site; why there is none."""
+    from aggregator.pipeline.discovering import find_feeds  # noqa: PLC0415 (not before something is fetched)
+    from aggregator.workers import ParserPool, end_fork_server  # noqa: PLC0415
+
+    parsers = ParserPool(1)
+    try:
+        found = find_feeds(settings, url, parsers)
+    finally:
+        parsers.close()
+        end_fork_server()
+    if isinstance(found, Failed):
+        return f"{redacted(url)}: {found.detail} Nothing is added; --no-fetch adds the address as it is."
+    now = utc_now()
+    rows = [
+        (number, feed.title, redacted(feed.url), feed.entries, age(feed.newest, now), feed.kind)
+        for number, feed in enumerate(found, 1)
+    ]
+    print_table(("#", "feed", "address", "entries#", "newest#", "kind"), rows)
+    if pick is None and len(found) > 1 and sys.stdin.isatty() and sys.stdout.isatty():
+        pick = _asked_for(len(found))
+    if pick is None and len(found) > 1:
+        return f"{redacted(url)} has {len(found)} feeds, none is added: say which by --pick NUMBER or its address."
+    if not 1 <= (pick or 1) <= len(found):
+        return f"--pick {pick}: there are only {len(found)} feeds to pick from. None is added."
+    return found[(pick or 1) - 1]
+
+
+def _asked_for(count: int) -> int | None:
+    """The number that somebody at the terminal types; None for anything else."""
+    try:
+        answer = input(f"Which one, 1 to {count}? ").strip()
+    except EOFError:
+        return None
+    return int(answer) if answer.isascii() and answer.isdecimal() and len(answer) < 5 else None
 
 
 def remove_from_list(settings: Settings, arguments: argparse.Namespace) -> int:

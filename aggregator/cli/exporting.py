@@ -28,7 +28,9 @@ def export_events(settings: Settings, arguments: argparse.Namespace) -> int:
     except OSError as error:
         if arguments.output == "-":
             raise  # the reader has gone, or the disk is full: told where all output ends
-        sys.stderr.write(f"aggregator: {arguments.output}: can't be written ({error.strerror})\n")
+        sys.stderr.write(
+            f"aggregator: {arguments.output}: can't be written ({error.strerror}): name another with --output\n"
+        )
         return 1
     if arguments.output != "-":
         sys.stderr.write(f"{count} events written to {arguments.output}\n")

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
+from dataclasses import asdict
 
 from aggregator.cli.passes import cluster_once, poll_once
 from aggregator.cli.screen import age, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.lists import ListFile, Outdated, feeds_to_ask, put_in_force, read_file
-from aggregator.publish import feed_advice, feed_json
+from aggregator.pipeline.reports import PollReport
+from aggregator.publish import FeedEvidence, diagnose, feed_advice, feed_json
+from aggregator.publish.diagnosis import LOOKED_AT
 from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_polling
 from aggregator.store.feeds import end_leases, feed_statuses
-from aggregator.types import FeedStatus
+from aggregator.store.listing import latest_entries
+from aggregator.types import FeedStatus, Finding
 
-TO_DO = 1
+TO_DO = 3
 """Exit status of a check that found something to do."""
 
 
@@ -50,48 +55,73 @@ def list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Polls every feed that may be asked, then says what a person should do; exit status 1 if there is anything."""
+    """Polls every feed that may be asked, then says what a person should do; exit status 3 if there is anything.
+
+    A look that kept nothing would cost each server one request more, and break MIN_INTERVAL.
+    """
     file = read_file(settings)
-    listed = file.feeds
+    warnings = file.feeds.warnings
     store = open_store(settings.database)
     try:
-        _poll(store, settings, file)
-        with store.read() as db:
-            feeds = feed_statuses(db)
+        reports = _poll(store, settings, file)
+        evidence = _evidence(store, reports)
     finally:
         store.close()
-    found = [(feed, advice) for feed in feeds if (advice := feed_advice(feed))]
+    found = diagnose(evidence, utc_now(), settings.fetch_timeout)
     if arguments.json:
-        print_json(
-            {
-                "feeds": len(feeds),
-                "list": list(listed.warnings),
-                "to_do": [feed_json(feed, advice) for feed, advice in found],
-            }
-        )
+        to_do = [
+            feed_json(feed, findings[0].advice) | {"findings": [asdict(finding) for finding in findings]}
+            for feed, findings in found
+        ]
+        print_json({"feeds": len(evidence), "list": list(warnings), "to_do": to_do})
     else:
-        _print_advice(settings, listed.warnings, found, len(feeds))
-    return TO_DO if found or listed.warnings else 0
+        _print_findings(settings, warnings, found, len(evidence))
+    return TO_DO if found or warnings else 0
 
 
-def _poll(store: Store, settings: Settings, listed: ListFile) -> None:
+def _poll(store: Store, settings: Settings, listed: ListFile) -> list[PollReport]:
     with hold_polling(store.engine) as held:
         if not held:
             sys.stderr.write("aggregator: another process polls for this database: this is what it found\n")
-            return
+            return []
         with store.write() as db:
             end_leases(db)
         if isinstance(kept := put_in_force(store, listed, settings), Outdated):
             sys.stderr.write(f"aggregator: {kept}\n")
-        poll_once(store, settings, feeds_to_ask(store, utc_now(), settings, every=True))
+        reports = poll_once(store, settings, feeds_to_ask(store, utc_now(), settings, every=True))
         cluster_once(store, settings)
+        return reports
 
 
-def _print_advice(
-    settings: Settings, warnings: tuple[str, ...], found: list[tuple[FeedStatus, str]], count: int
+def _evidence(store: Store, reports: Iterable[PollReport]) -> list[FeedEvidence]:
+    report_of = {report.state.id: report for report in reports if report.fetch_seconds}
+    with store.read() as db:
+        feeds = feed_statuses(db)
+        latest = latest_entries(db, LOOKED_AT)
+    return [
+        FeedEvidence(
+            feed,
+            latest.get(feed.id, ()),
+            report.fetch_seconds if (report := report_of.get(feed.id)) else None,
+            report.failure if report else None,
+        )
+        for feed in feeds
+    ]
+
+
+def _print_findings(
+    settings: Settings,
+    warnings: Iterable[str],
+    found: list[tuple[FeedStatus, tuple[Finding, ...]]],
+    count: int,
 ) -> None:
     for warning in warnings:
         sys.stdout.write(f"{settings.opml}: {warning}\n")
     if found:
-        print_table(("feed", "address", "to do"), [(feed.title, feed.url, advice) for feed, advice in found])
+        rows = [
+            (feed.id, feed.title, finding.kind.replace("_", " "), finding.advice)
+            for feed, findings in found
+            for finding in findings
+        ]
+        print_table(("id#", "feed", "what", "to do"), rows)
     sys.stdout.write(f"{count} feeds, {len(found)} with something to do.\n")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from difflib import get_close_matches
+from textwrap import fill
+from typing import Any, NoReturn
 
+from aggregator.cli.examples import epilog
 from aggregator.config import PREFIX, Settings
 
 MOST_SHOWN = 1_000_000
 MOST_ORDERS = 1000
+
+HELP_WIDTH = 78
+SHELLS = ("bash", "zsh", "fish")
 
 Run = Callable[[Settings, argparse.Namespace], int]
 
@@ -29,29 +36,80 @@ def as_commands(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; `run` in its result is the command: (settings, arguments) -> status."""
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command line; one that is wrong ends the program with a message and status 2."""
+    arguments, unknown = build_parser().parse_known_args(as_commands(argv))
+    if unknown:
+        parser: _Parser = arguments.parser
+        parser.refuse(unknown)
+    return arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that names what comes near to a word it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with the usage, the message and where to read more."""
+        self.print_usage(sys.stderr)
+        self.exit(2, f"aggregator: {message}; `{self.prog} --help` shows what there is\n")
+
+    def refuse(self, unknown: Sequence[str]) -> NoReturn:
+        """Ends the program for arguments that it has no use for."""
+        first = unknown[0].partition("=")[0]
+        self.error(f"unrecognized arguments: {' '.join(unknown)}{_near(first, self._option_string_actions)}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            choices = [str(choice) for choice in action.choices]
+            near = _near(str(value), choices) or f" (choose from {', '.join(choices)})"
+            raise argparse.ArgumentError(action, f"invalid choice: {str(value)!r}{near}")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = get_close_matches(word, list(known), 1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def build_parser(*, as_typed: bool = False) -> argparse.ArgumentParser:
+    """The parser of the whole command line; `run` in its result is the command: (settings, arguments) -> status.
+
+    With `as_typed`, `events export` is two words, as shells see it; WORD is then not known.
+    """
     settings = _settings_flags()
-    parser = argparse.ArgumentParser(
+    about = (
+        "Polls news feeds and keeps one canonical record per event, with its related items as teasers. "
+        "No command is the same as serve. Every setting can also come from the environment: "
+        f"--interval 900 and {PREFIX}INTERVAL=900 mean the same."
+    )
+    parser = _Parser(
         prog="aggregator",
         usage="aggregator [settings] COMMAND ...",
-        description="Polls news feeds and keeps one canonical record per event, with its related items as teasers.",
-        epilog="No command is the same as serve. Every setting can also come from the environment: "
-        f"--interval 900 and {PREFIX}INTERVAL=900 mean the same.",
+        description=fill(about, HELP_WIDTH),
+        epilog=epilog(""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=[settings],
     )
-    parser.set_defaults(run=_serve, poll=True, cluster=True, web=True)
+    parser.set_defaults(run=_serve, poll=True, cluster=True, web=True, parser=parser)
     commands = _Commands(
         parser.add_subparsers(title="commands", metavar="COMMAND", prog="aggregator"), settings
     )
     _polling(commands)
     _entries(commands)
-    _events_and_feeds(commands)
+    _events(commands, as_typed=as_typed)
+    _event(commands)
+    _webhook_command(commands)
+    _feeds(commands)
     _weights(commands)
     _database(commands)
     commands.add(
         "demo", _demo, "Serve bundled sample feeds on loopback, poll them, and show the events."
     ).add_argument("--keep", action="store_true", help="keep the demo's database and say where it is")
+    commands.add(
+        "completion",
+        _completion,
+        "Print a script by which a shell completes this program's commands.",
+        " SHELL",
+    ).add_argument("shell", metavar="SHELL", choices=SHELLS, help="bash, zsh or fish")
     return parser
 
 
@@ -67,11 +125,13 @@ class _Commands:
         made: argparse.ArgumentParser = self.parsers.add_parser(
             name,
             help=summary,
-            description=summary,
+            description=fill(summary, HELP_WIDTH),
+            epilog=epilog(f"{self.path}{name}"),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
             usage=f"aggregator {self.path}{name} [options]{arguments}",
             parents=[self.settings],
         )
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, parser=made)
         return made
 
     def below(self, name: str, summary: str, arguments: str) -> _Commands:
@@ -124,18 +184,27 @@ def _entries(commands: _Commands) -> None:
     _as_json(explain)
 
 
-def _events_and_feeds(commands: _Commands) -> None:
-    events = commands.add("events", _events, "List events, those that grew last first.", " [WORD ...]")
-    events.add_argument("words", nargs="*", help="only events one of whose entries has all these words")
+def _events(commands: _Commands, *, as_typed: bool) -> None:
+    events = commands.add("events", _list_events, "List events, those that grew last first.", " [WORD ...]")
     events.add_argument("--limit", type=_positive, default=30, help="at most so many (default 30)")
     _as_json(events)
-    _export_command(commands)
-    _webhook_command(commands)
+    if as_typed:
+        below = events.add_subparsers(prog="aggregator events")
+        _export_command(_Commands(below, commands.settings, "events "), "export")
+    else:
+        events.add_argument("words", nargs="*", help="only events one of whose entries has all these words")
+        _export_command(commands, EXPORT)
+
+
+def _event(commands: _Commands) -> None:
     event = commands.below("event", "Show an event, or correct it.", " show|merge|split|pin|unpin ...")
     show = event.add("show", _show, "Print an event's record.", " ID")
     show.add_argument("id", type=_row_id, help="the event's id")
     show.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     _corrections(event)
+
+
+def _feeds(commands: _Commands) -> None:
     feeds = commands.below(
         "feeds", "Show, check or change the list of feeds.", " list|check|add|remove|import|export"
     )
@@ -145,10 +214,14 @@ def _events_and_feeds(commands: _Commands) -> None:
             "check", _check_feeds, "Poll every feed that may be asked, then say what to do about which."
         )
     )
-    add = feeds.add("add", _add_feed, "Add a feed to the OPML file.", " URL")
-    add.add_argument("url", metavar="URL", help="the address of the feed")
+    add = feeds.add(
+        "add", _add_feed, "Add a feed to the OPML file, found from the address of its site.", " URL"
+    )
+    add.add_argument("url", metavar="URL", help="the address of the feed, or of a page of its site")
+    add.add_argument("--pick", type=_positive, metavar="NUMBER", help="of several feeds found, that one")
+    add.add_argument("--no-fetch", action="store_true", help="fetch nothing: add the address as it is")
     add.add_argument("--category", default="", metavar="PATH", help="where it belongs, as World/Europe")
-    add.add_argument("--title", default="", help="its title (default: its host)")
+    add.add_argument("--title", default="", help="its title (default: as the feed says, else its host)")
     remove = feeds.add("remove", _remove_feed, "Take a feed out of the OPML file; its entries stay.", " FEED")
     remove.add_argument(
         "feed",
@@ -166,8 +239,8 @@ def _events_and_feeds(commands: _Commands) -> None:
     export.add_argument("file", nargs="?", default="-", help='where to; "-", the default, is standard output')
 
 
-def _export_command(commands: _Commands) -> None:
-    export = commands.add(EXPORT, _export, "Write the records of all events to a file, for other programs.")
+def _export_command(commands: _Commands, name: str) -> None:
+    export = commands.add(name, _export, "Write the records of all events to a file, for other programs.")
     export.add_argument(
         "--output", metavar="FILE", default="-", help='where to; "-", the default, is standard output'
     )
@@ -345,7 +418,13 @@ def _recluster(settings: Settings, arguments: argparse.Namespace) -> int:
     return recluster(settings, arguments)
 
 
-def _events(settings: Settings, arguments: argparse.Namespace) -> int:
+def _completion(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.completing import completion  # noqa: PLC0415
+
+    return completion(settings, arguments)
+
+
+def _list_events(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.events import list_events  # noqa: PLC0415
 
     return list_events(settings, arguments)

@@ -89,7 +89,7 @@ def sanitise(markup: str, base: str) -> str:
     given = harmless(markup[:LONGEST_MARKUP])
     if "<" not in given and ESCAPED.search(given):
         given = html.unescape(given)
-    if (len(given) > SMALL and CROWDED.search(given)) or (given.count("<") > FEW_TAGS and _is_costly(given)):
+    if (len(given) > SMALL and CROWDED.search(given)) or (given.count("<") > FEW_TAGS and is_costly(given)):
         given = _without_tags(given)
     # After cleaning: character references have become the characters they name.
     return clean_text(PIXEL.sub("", _cleaner(base).clean(given)))
@@ -117,7 +117,8 @@ def _cleaner_of_relative(links: Literal["deny"] | tuple[Literal["rewrite_with_ba
     )
 
 
-def _is_costly(markup: str) -> bool:
+def is_costly(markup: str) -> bool:
+    """Whether a parser would take long for it: see DEEPEST."""
     depth = 0
     for count, found in enumerate(TAG.finditer(markup), start=1):
         if found[2].lower() not in UNNESTED:

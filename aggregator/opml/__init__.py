@@ -19,7 +19,16 @@ from aggregator.opml.settings import NAMESPACE, PREFIX, prefixes_of, read_settin
 from aggregator.opml.tags import OpmlError, Tag, Tags, decode, place_of
 from aggregator.types import AS_ALL, Feed, FeedList, FeedSettings
 
-__all__ = ["OpmlError", "path_of", "read_opml", "same_address", "titled", "usable_url", "write_opml"]
+__all__ = [
+    "OpmlError",
+    "nearly_same_address",
+    "path_of",
+    "read_opml",
+    "same_address",
+    "titled",
+    "usable_url",
+    "write_opml",
+]
 
 URL_BREAKS = re.compile(r"[\t\r\n]+")
 FEED_SCHEME = re.compile(r"^feed:(?://)?(https?://)", re.IGNORECASE)
@@ -266,6 +275,13 @@ def same_address(url: str) -> str:
     port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
     netloc = parts.netloc.removesuffix(port) if port else parts.netloc
     return f"{parts.scheme}://{netloc}{parts.path or '/'}?{parts.query}"
+
+
+def nearly_same_address(url: str) -> str:
+    """What two URLs of most likely one feed have in common: http or https, www or not, a last slash or not."""
+    parts = urlsplit(same_address(url))
+    host = parts.netloc.rpartition("@")[2].removeprefix("www.")
+    return f"{host}{parts.path.rstrip('/')}?{parts.query}"
 
 
 def titled(feed: Feed) -> Feed:

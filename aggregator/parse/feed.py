@@ -36,6 +36,8 @@ _ELEMENT = re.compile(rb"<[^/!]")
 _FEED_LINK = re.compile(r"<link\s[^<>]{0,1000}>", re.IGNORECASE)
 _FEED_TYPE = re.compile(r"application/(?:rss\+xml|atom\+xml|feed\+json)", re.IGNORECASE)
 _HREF = re.compile(r"\shref\s{0,9}=\s{0,9}[\"']?([^\s\"'<>]{1,500})", re.IGNORECASE)
+_ROOT = re.compile(r"<(?:[\w.-]+:)?(rss|rdf|feed)[\s>]", re.IGNORECASE)
+_FORMATS = {"rss": "RSS", "rdf": "RSS 1.0", "feed": "Atom"}
 _SAID_INSTEAD = {
     "opml": "The document is an OPML list of feeds, not a feed: import it with `feeds import`.",
     "urlset": "The document is a sitemap, not a feed: look on the site for its feed.",
@@ -74,6 +76,15 @@ def parse_feed(fetched: Fetched, seen: Seen = NOTHING_SEEN) -> ParsedFeed | Fail
     if feed.entries or (version and document.root in FEED_ROOTS and not document.is_cut):
         return feed
     return _not_a_feed(_describe(text, document, base))
+
+
+def feed_kind(fetched: Fetched) -> str:
+    """The format of a document that was read as a feed, as people call it."""
+    text = decode(fetched.body, fetched.content_type)
+    if looks_like_json(text):
+        return "JSON Feed"
+    root = _ROOT.search(text[:HEAD])
+    return _FORMATS.get(root.group(1).lower(), "RSS") if root else "RSS"
 
 
 def _unseen(parts: Parts, seen: Seen, document: Mended, base: str) -> ParsedFeed | None:

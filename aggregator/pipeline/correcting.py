@@ -66,7 +66,7 @@ def release(store: Store, entry: EntryId, now: datetime) -> Corrected:
         lock_grouping(db)
         event = _event_of(db, entry)
         if not unpin(db, [entry]):
-            raise CorrectionError(f"entry {entry} is not pinned")
+            raise CorrectionError(f"entry {entry} is not pinned: there is nothing to take back")
         _tell(db, Written((), NONE, frozenset({event}), NONE, NONE), now)
     return Corrected(event, None, 0)
 
@@ -74,7 +74,9 @@ def release(store: Store, entry: EntryId, now: datetime) -> Corrected:
 def _merge(db: Connection, event: EventId, other: EventId, now: datetime) -> Corrected:
     into, away = _living(db, event), _living(db, other)
     if into == away:
-        raise CorrectionError(f"event {event} and event {other} are one event already (event {into})")
+        raise CorrectionError(
+            f"event {event} and event {other} are one event already (event {into}): nothing is to be done"
+        )
     current = stored.entries_of(db, [into, away])
     staying = sorted(entry for entry, where in current.items() if where == into)
     coming = sorted(entry for entry, where in current.items() if where == away)

@@ -72,7 +72,9 @@ def read_labels(file: Path) -> dict[str, str]:
     for number, line in enumerate(lines, 1):
         name, tab, event = line.partition("\t")
         if line.strip() and not (tab and name and event.strip()):
-            raise LabelsError(f"{file}, line {number}: is not id<TAB>event")
+            raise LabelsError(
+                f"{file}, line {number}: is not id<TAB>event: write an id, a tab and the name of its event"
+            )
         if line.strip():
             labels.setdefault(name, event.strip())
     if not labels:

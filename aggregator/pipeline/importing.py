@@ -165,7 +165,9 @@ def open_lines(name: str) -> Iterator[Iterable[bytes]]:
         with _open(name) as file:
             yield _lines(file, name)
     except OSError as error:
-        raise UnreadableFileError(f"{name}: can't be read ({error.strerror or error})") from None
+        raise UnreadableFileError(
+            f"{name}: can't be read ({error.strerror or error}): name another file, or let this user read it"
+        ) from None
 
 
 def _open(name: str) -> BinaryIO:

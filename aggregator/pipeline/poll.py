@@ -99,7 +99,9 @@ class Poller:
             return PollReport(state, Result.UNREACHED, 0, 0, 0, str(error))
         is_whole = wants_whole(state, asked_at)
         question = replace(state, etag="", last_modified="") if is_whole else state
-        result = self.fetcher.fetch(question, _SharedPermits(self, permits, host))
+        shared, started = _SharedPermits(self, permits, host), time.monotonic()
+        result = self.fetcher.fetch(question, shared)
+        took = time.monotonic() - started - shared.waited
         now = self.now()
         if is_whole or (isinstance(result, Fetched) and not result.is_delta):
             state = replace(state, whole_at=now)
@@ -110,9 +112,12 @@ class Poller:
         except StaleLeaseError:
             return PollReport(state, Result.STALE, 0, 0, 0, "another process took it over meanwhile")
         if outcome.failure:
-            return PollReport(outcome.state, Result.FAILED, 0, 0, 0, outcome.failure.detail)
-        result_name = Result.UNCHANGED if outcome.unchanged else Result.OK
-        return PollReport(outcome.state, result_name, outcome.seen, new, len(outcome.news.edits), "")
+            failure = outcome.failure
+            report = PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail, failure=failure.kind)
+        else:
+            name = Result.UNCHANGED if outcome.unchanged else Result.OK
+            report = PollReport(outcome.state, name, outcome.seen, new, len(outcome.news.edits), "")
+        return replace(report, fetch_seconds=took)
 
     def give_up(self, state: FeedState, error: Exception) -> PollReport:
         """Puts off a feed whose poll ended in a bug, so that it is not asked again at once."""
@@ -184,8 +189,15 @@ class _SharedPermits:
         self._poller = poller
         self._own = own
         self._host = host
+        self.waited = 0.0
+        """Seconds in which the fetch waited for a permit and not for its server."""
 
     def go_on(self, state: FeedState, url: str) -> None:
+        started = time.monotonic()
+        self._go_on(state, url)
+        self.waited += time.monotonic() - started
+
+    def _go_on(self, state: FeedState, url: str) -> None:
         self._own.go_on(state, url)
         host = host_of(url)
         while host != self._host:
@@ -197,7 +209,9 @@ class _SharedPermits:
                 time.sleep(min(busy.seconds, BUSY_SECONDS))
 
     def hold_large(self, state: FeedState) -> None:
+        started = time.monotonic()
         self._own.hold_large(state)
+        self.waited += time.monotonic() - started
 
 
 class PollWorkers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aggregator.types import FeedState
+from aggregator.types import FailureKind, FeedState
 
 
 class Result(StrEnum):
@@ -23,7 +23,8 @@ class Result(StrEnum):
 class PollReport:
     """What one poll did: `seen` items in the document, `new` of them stored for the first time.
 
-    `seconds`: from its start to its last write.
+    `seconds`: from its start to its last write; `fetch_seconds`: those in which its server was waited for.
+    `failure`: why it failed, None if it did not.
     Passed over: not asked, as it was asked by somebody else since its state was read, or left the list. Stale:
     asked, but given to somebody else meanwhile, so that nothing was kept. Unreached: nothing was kept, as the
     database could not be reached.
@@ -36,6 +37,8 @@ class PollReport:
     edited: int
     detail: str
     seconds: float = 0.0
+    fetch_seconds: float = 0.0
+    failure: FailureKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

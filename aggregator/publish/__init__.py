@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aggregator.publish.advice import alarm_words, feed_advice
+from aggregator.publish.diagnosis import FeedEvidence, diagnose
 from aggregator.publish.jsons import event_json, event_values, feed_json, plain_json, summary_json
 from aggregator.publish.syndication import FeedHead, atom, json_feed
 from aggregator.publish.text import event_text
@@ -10,9 +11,11 @@ from aggregator.publish.webhook import RESEND_PAUSE_CAP, message_body, signed_he
 
 __all__ = [
     "RESEND_PAUSE_CAP",
+    "FeedEvidence",
     "FeedHead",
     "alarm_words",
     "atom",
+    "diagnose",
     "event_json",
     "event_text",
     "event_values",

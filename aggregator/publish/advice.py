@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aggregator.types import AlarmKind, FeedHealth, FeedStatus
+from aggregator.types import AlarmKind, FeedHealth, FeedStatus, FeedTrouble, Finding
 
 PATIENCE = 3
 """Failed polls in a row before a person is bothered: servers are restarted, networks come back."""
@@ -10,17 +10,31 @@ PATIENCE = 3
 
 def feed_advice(status: FeedStatus) -> str:
     """What a person should do about the feed, in a sentence; "" if nothing."""
+    found = feed_finding(status)
+    return found.advice if found else ""
+
+
+def feed_finding(status: FeedStatus) -> Finding | None:
+    """What is wrong with the feed by its state alone, None if nothing."""
     if status.state == FeedHealth.GONE:
-        return "It was taken down for good (410): remove it from the list."
+        return Finding(FeedTrouble.GONE, "It was taken down for good (410): remove it from the list.")
     if status.twin:
-        return f"It moved to {status.twin}, which the list has as well: remove this one."
+        advice = f"It moved to {status.twin}, which the list has as well: remove this one."
+        return Finding(FeedTrouble.DUPLICATE, advice)
     if status.has_moved:
-        return f"It moved to {status.moved_to} and is polled there: put that address into the list."
-    if status.state == FeedHealth.FAILING and status.failures >= PATIENCE:
-        return f"It failed {status.failures:,} times in a row: {status.problem}"
-    if status.state == FeedHealth.FAILING and status.last_success_at is None:
-        return f"It was never read: {status.problem}"
-    return _silence_advice(status) if status.state == FeedHealth.SILENT else ""
+        advice = f"It moved to {status.moved_to} and is polled there: put that address into the list."
+        return Finding(FeedTrouble.MOVED, advice)
+    is_known = status.last_success_at is not None
+    if status.state == FeedHealth.FAILING and (status.failures >= PATIENCE or not is_known):
+        times = (
+            f"It failed {status.failures:,} times in a row"
+            if status.failures >= PATIENCE
+            else "It was never read"
+        )
+        return Finding(FeedTrouble.FAILING, f"{times}: {status.problem}")
+    if status.state == FeedHealth.SILENT:
+        return Finding(FeedTrouble.SILENT, _silence_advice(status))
+    return None
 
 
 def _silence_advice(status: FeedStatus) -> str:

@@ -21,6 +21,8 @@ from aggregator.types import (
     EventId,
     EventLine,
     EventPage,
+    FeedId,
+    LatestEntry,
     Place,
 )
 
@@ -238,6 +240,25 @@ def changes_of(db: Connection, event: EventId, limit: int) -> list[Change]:
         Change(row.cursor, EventId(row.event_id), ChangeKind(row.kind), row.other_event_id, row.at)
         for row in reversed(rows)
     ]
+
+
+def latest_entries(db: Connection, most: int) -> dict[FeedId, list[LatestEntry]]:
+    """For each listed feed its latest entries, at most so many, the last to come first."""
+    number = func.row_number().over(partition_by=ENTRY.c.feed_id, order_by=ENTRY.c.id.desc())
+    columns = ("canonical_url", "guid", "published_at", "first_seen_at", "date_guessed")
+    numbered = (
+        select(ENTRY.c.feed_id, *(ENTRY.c[name] for name in columns), number.label("number"))
+        .join(FEED, FEED.c.id == ENTRY.c.feed_id)
+        .where(FEED.c.listed)
+        .subquery()
+    )
+    found: dict[FeedId, list[LatestEntry]] = {}
+    query = select(numbered).where(numbered.c.number <= most)
+    for row in db.execute(query.order_by(numbered.c.feed_id, numbered.c.number)):
+        name = row.canonical_url or row.guid
+        entry = LatestEntry(name, row.published_at, row.first_seen_at, bool(row.date_guessed))
+        found.setdefault(FeedId(row.feed_id), []).append(entry)
+    return found
 
 
 def first_seen_of(db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, datetime]:
