@@ -266,7 +266,7 @@ def _webhook_command(commands: _Commands) -> None:
 
 def _database(commands: _Commands) -> None:
     _as_json(commands.add("status", _status, "Show what runs, what is wrong, and what comes next."))
-    database = commands.below("db", "Look after the database.", " prune|backup|check|vacuum|upgrade")
+    database = commands.below("db", "Look after the database.", " prune|backup|check|vacuum|upgrade|move")
     prune = database.add("prune", _prune, "Remove the events that have not grown for KEEP_DAYS.")
     prune.add_argument("--dry-run", action="store_true", help="only say how much that is")
     backup = database.add(
@@ -277,7 +277,14 @@ def _database(commands: _Commands) -> None:
     check.add_argument("--repair", action="store_true", help="make anew what can be made from the entries")
     vacuum = database.add("vacuum", _vacuum, "Give the room of what was removed back to the disk.")
     upgrade = database.add("upgrade", _upgrade, "Bring the database to the newest schema.")
-    for action in (prune, backup, check, vacuum, upgrade):
+    move = database.add(
+        "move", _move, "Move an SQLite database to an empty PostgreSQL database, verified.", " TARGET_URL"
+    )
+    move.add_argument("target", metavar="TARGET_URL", help="postgresql://user:password@host:5432/name")
+    move.add_argument(
+        "--restart", action="store_true", help="throw away what an unfinished move left in the target"
+    )
+    for action in (prune, backup, check, vacuum, upgrade, move):
         _as_json(action)
 
 
@@ -548,6 +555,12 @@ def _upgrade(settings: Settings, arguments: argparse.Namespace) -> int:
     from aggregator.cli.database import upgrade  # noqa: PLC0415
 
     return upgrade(settings, arguments)
+
+
+def _move(settings: Settings, arguments: argparse.Namespace) -> int:
+    from aggregator.cli.moving import move  # noqa: PLC0415
+
+    return move(settings, arguments)
 
 
 def _demo(settings: Settings, arguments: argparse.Namespace) -> int:

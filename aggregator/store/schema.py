@@ -12,6 +12,9 @@ from aggregator.store.dialect import StoreError, lock_schema, refusals_told
 HEAD = "0017"
 """The newest revision in migrations/versions; named here so that an ordinary start need not load alembic."""
 
+MOVING = "moving"
+"""The revision of a database that `db move` has not finished: no program opens it meanwhile, older ones neither."""
+
 
 def upgrade(engine: Engine) -> None:
     """The database at the newest schema, brought there in one transaction by one process at a time.
@@ -20,14 +23,15 @@ def upgrade(engine: Engine) -> None:
     """
     with refusals_told(engine.url):
         with engine.connect() as connection:
-            found = _revision(connection)
+            found = revision(connection)
         if found != HEAD:
             with engine.connect().execution_options(writes=True) as connection, connection.begin():
                 lock_schema(connection)
                 _run(connection)
 
 
-def _revision(connection: Connection) -> str:
+def revision(connection: Connection) -> str:
+    """The database's schema; "" if it has none yet."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or "")
@@ -42,7 +46,12 @@ def _run(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes["connection"] = connection
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    found = _revision(connection)
+    found = revision(connection)
+    if found == MOVING:
+        raise StoreError(
+            "`db move` into this database is not finished: run it again with the database it came from, "
+            "it goes on where it was"
+        )
     if found and found not in known:
         raise StoreError(
             f"the database has schema {found}, this program knows up to {HEAD}: "
