@@ -1,7 +1,8 @@
 """What the poll of an unchanged feed costs in a process with its threads, beside what httpx and SQLite take alone.
 
-`python benchmarks/unchanged.py [FEEDS [ROUNDS]]` (default 500 and 3): so many small feeds are served by another
-process on loopback over plain HTTP, polled once, and then again and again: answered 304, or 200 with the same body.
+`python benchmarks/unchanged.py [FEEDS [ROUNDS]] [--postgresql]` (default 500 and 3): so many small feeds are served
+by another process on loopback over plain HTTP, polled once, and then again and again: answered 304, or 200 with the
+same body. On PostgreSQL the server's own computing is not counted.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from aggregator.pipeline.reports import Result
 from aggregator.store import Store, open_store
 from aggregator.store.feeds import listed_feeds
 from aggregator.types import FeedState
+from tests.servers import own_server
 
 FEED = """<rss version="2.0"><channel><title>Feed {0}</title><link>https://feed{0}.example/</link>
 <item><title>Council {0} votes on bridge {1}</title><link>https://feed{0}.example/{1}</link></item></channel></rss>"""
@@ -35,15 +37,17 @@ FEED = """<rss version="2.0"><channel><title>Feed {0}</title><link>https://feed{
 
 def main() -> None:
     """Prints the best of the rounds for each kind of poll and for the floor."""
-    count, rounds = int((sys.argv[1:] or ["500"])[0]), int((sys.argv[2:] or ["3"])[0])
-    with tempfile.TemporaryDirectory() as scratch:
+    numbers = [word for word in sys.argv[1:] if word.isdigit()]
+    count, rounds = int((numbers or ["500"])[0]), int((numbers[1:] or ["3"])[0])
+    starts = own_server() if "--postgresql" in sys.argv else nullcontext()
+    with tempfile.TemporaryDirectory() as scratch, starts as server:
         place = Path(scratch)
         (place / "feed").mkdir()
         for number in range(count):
             (place / f"feed/{number}.xml").write_text(FEED.format(number, 7 * number))
         with serving(place) as base:
             write_list(place / "feeds.opml", base, [f"/feed/{number}.xml" for number in range(count)])
-            settings = _settings(place)
+            settings = _settings(place, server.new_database() if server else f"sqlite:///{place / 'news.db'}")
             store = open_store(settings.database)
             OpmlWatch(store, settings).start()
             _poll(store, settings, rounds)
@@ -52,10 +56,10 @@ def main() -> None:
             _floor(place, states, rounds)
 
 
-def _settings(place: Path) -> Settings:
+def _settings(place: Path, database: str) -> Settings:
     return load_settings(
         {
-            "database": f"sqlite:///{place / 'news.db'}",
+            "database": database,
             "opml": str(place / "feeds.opml"),
             "allow_addresses": "127.0.0.1",
             "host_delay": 0,
