@@ -32,7 +32,7 @@ from aggregator.store.events import pending_entries
 from tests.crowd import GROUPS, Crowd, wait
 from tests.servers import own_server
 
-BASE = 100_000
+BASE = 10_000
 DAYS = 3.0
 PATIENCE_SECONDS = 1_800
 TERM = "SELECT coalesce(max(term), 0) FROM election WHERE role = 'cluster'"

@@ -21,6 +21,7 @@ from sqlalchemy import (
     DateTime,
     Engine,
     Integer,
+    Select,
     Table,
     Text,
     create_engine,
@@ -158,6 +159,24 @@ def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
     """The values in lists of at most CHUNK, for statements that name each of them."""
     every = list(values)
     return (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
+
+
+def plain_rows(db: Connection, query: Select[Any]) -> Sequence[Any]:
+    """All rows of a query as the driver gives them; its values must be such as the driver takes.
+
+    For many rows with much in bytes: PostgreSQL sends them in binary, which takes a third of the time of text.
+    Times come with whatever zone the session has.
+    """
+    if db.dialect.name == "sqlite":
+        return db.execute(query).all()
+    compiled = query.compile(dialect=db.dialect)
+    driver: Any = db.connection.driver_connection
+    try:
+        with driver.cursor(binary=True) as cursor:
+            return list(cursor.execute(str(compiled), compiled.construct_params()).fetchall())
+    except db.dialect.loaded_dbapi.Error as error:
+        refusal = _refusal(db.engine.url, error)
+        raise (UnreachableError(str(refusal)) if driver.broken else refusal) from None
 
 
 def open_engine(url: str) -> Engine:

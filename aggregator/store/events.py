@@ -12,7 +12,7 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among, chunks, lock_grouping, wake_listeners
+from aggregator.store.dialect import among, chunks, lock_grouping, plain_rows, wake_listeners
 from aggregator.store.outbox import put_messages
 from aggregator.store.tables import (
     CHANGE,
@@ -141,7 +141,7 @@ def signed_on(db: Connection, days: Iterable[int]) -> list[EntryId]:
         query = select(SIGNATURE.c.entry_id).where(
             SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1)
         )
-        found.extend(db.execute(query).scalars())
+        found.extend(EntryId(number) for (number,) in plain_rows(db, query))
     return found
 
 
@@ -171,7 +171,7 @@ def settled_columns(
     columns = columns.join(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
     columns = columns.outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id).order_by(ENTRY.c.id)
     columns = columns.where(~ENTRY.c.pending, SIGNATURE.c.scheme == scheme)
-    rows = db.execute(columns.where(among(ENTRY.c.id, entries))).all()
+    rows = plain_rows(db, columns.where(among(ENTRY.c.id, entries)))
     ids, sources, *others, populations = zip(*rows, strict=True) if rows else [()] * 14
     return (
         SignedColumns(ids, [source.casefold() for source in sources], *others),
