@@ -27,7 +27,7 @@ from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
 from aggregator.pipeline.outage import Outage
-from aggregator.pipeline.poll import THREADS, PollWorkers, open_poller
+from aggregator.pipeline.poll import THREADS, Poller, PollWorkers, open_poller
 from aggregator.pipeline.pruning import Pruner
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.pipeline.watching import Watch
@@ -35,7 +35,7 @@ from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.clocks import doubt_future, move_times
 from aggregator.store.dialect import hold_polling, tidy
-from aggregator.store.feeds import due_feeds, end_leases, lease_feeds, next_due, put_off
+from aggregator.store.feeds import count_due, due_feeds, end_leases, lease_feeds, next_due, put_off
 from aggregator.store.office import Office
 from aggregator.store.outbox import switch_webhook
 from aggregator.store.processes import RENEW_SECONDS, Presence, process_name
@@ -50,6 +50,13 @@ OPML_SECONDS = 1
 TIDY_SECONDS = 6 * 3600
 WATCH_SECONDS = 60
 HEART_SECONDS = 10
+NETWORK_SECONDS = 15
+
+RETURN_SECONDS = 300.0
+LEAST_PACE = 8.0
+"""After a network's return the feeds that are due by then begin within five minutes, eight a second at least: that
+nobody's line or name server is met by all of them at once, and a short list does not wait."""
+
 STOP_SECONDS = 3.0
 """What polls under way get to end in; with the last batch of the clusterer the whole stop stays under 5 s."""
 
@@ -211,7 +218,8 @@ def _start_polling(stack: ExitStack, parts: _Parts) -> PollWorkers:
         target=_log_reports, args=(workers.reports(), parts.meters), name="reports", daemon=True
     ).start()
     parts.timers.add("list", watch.look, OPML_SECONDS)
-    parts.timers.add("polling", _DueFeeds(store, settings, queue, workers, poller.worker).look, TICK_SECONDS)
+    parts.timers.add("polling", _DueFeeds(poller, queue, workers).look, TICK_SECONDS)
+    parts.timers.add("network", poller.network.look, NETWORK_SECONDS)
     return workers
 
 
@@ -274,18 +282,36 @@ def _status(meters: Meters, outage: Outage) -> str:
     )
 
 
+class Ramp:
+    """Spreads the feeds that became due while there was no network over RETURN_SECONDS from its return."""
+
+    def __init__(self, due: int, begun_at: float) -> None:
+        self._pace = max(due / RETURN_SECONDS, LEAST_PACE)
+        self._ends_at = begun_at + min(RETURN_SECONDS, due / self._pace)
+        self._looked_at = begun_at
+
+    def allowed(self, now: float) -> int:
+        """How many feeds may start that could not since this was last asked."""
+        if now >= self._ends_at:
+            return AHEAD
+        count = int((now - self._looked_at) * self._pace)
+        self._looked_at += count / self._pace
+        return count
+
+
 class _DueFeeds:
     """Hands the feeds that are due to the queue.
 
     Asks the database only if it was written since, or if a feed's time has come: at rest that is never.
     """
 
-    def __init__(
-        self, store: Store, settings: Settings, queue: HostQueue, workers: PollWorkers, worker: str
-    ) -> None:
-        self._worker = worker
-        self._store = store
-        self._settings = settings
+    def __init__(self, poller: Poller, queue: HostQueue, workers: PollWorkers) -> None:
+        self._worker = poller.worker
+        self._store = poller.store
+        self._settings = poller.settings
+        self._network = poller.network
+        self._returns = 0
+        self._ramp = Ramp(0, 0.0)
         self._queue = queue
         self._workers = workers
         self._clock = Clock(utc_now, running)
@@ -312,6 +338,13 @@ class _DueFeeds:
         too_early = {number for number, _ in early}
         self._queue.add([state for state in due if state.id not in too_early])
 
+    def _allowed(self, now: datetime) -> int:
+        if self._returns != self._network.returns:
+            self._returns = self._network.returns
+            with self._store.read() as db:
+                self._ramp = Ramp(count_due(db, now), time.monotonic())
+        return self._ramp.allowed(time.monotonic())
+
     def _follow_clock(self) -> None:
         """After the clock was set: feeds under way stay ours, and all wait for as long as they would have."""
         step = self._clock.step()
@@ -325,9 +358,14 @@ class _DueFeeds:
         self._mark = self._next_at = None
 
     def _lease(self, now: datetime) -> list[FeedState]:
-        """Feeds for the queue: as many as its threads may want before the next tick, others are left to others."""
-        wanted = AHEAD - self._queue.ready()
+        """Feeds for the queue: as many as its threads may want before the next tick, others are left to others.
+
+        None while there is no network; once it is back, all that is due by then is spread over a while.
+        """
         self._next_at = None
+        if self._network.is_gone:
+            return []
+        wanted = min(AHEAD - self._queue.ready(), self._allowed(now))
         if wanted <= 0:
             return []
         with self._store.read() as db:

@@ -12,6 +12,7 @@ from functools import partial
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
+from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.outage import Outage
 from aggregator.store import StoreError, UnreachableError
 
@@ -73,7 +74,7 @@ class Timers:
         for timer in self._timers.values():
             timer.ended_at = time.monotonic()
         for name in at_once:
-            self._scheduler.modify_job(name, next_run_time=datetime.now(UTC))
+            self._scheduler.modify_job(name, next_run_time=utc_now())
 
     def stop(self) -> None:
         """Returns when what runs has ended; nothing more will."""
@@ -84,7 +85,7 @@ class Timers:
 
         The scheduler goes by the clock, and sleeps for as long as the clock was set back.
         """
-        now = datetime.now(UTC)
+        now = utc_now()
         for job in self._scheduler.get_jobs():
             if job.next_run_time - now > timedelta(seconds=2 * self._timers[job.id].seconds):
                 job.modify(next_run_time=now)

@@ -24,6 +24,7 @@ from aggregator.config import load_settings
 from aggregator.fetch import Fetcher, Permits
 from aggregator.fetch.exchange import FREE
 from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.network import Network
 from aggregator.pipeline.poll import Poller
 from aggregator.pipeline.reports import PollReport
 from aggregator.store import open_store
@@ -100,6 +101,7 @@ def _measure(passes: Sequence[Sequence[bytes]]) -> list[tuple[float, list[PollRe
             utc_now,
             Random(1),
             "benchmark",
+            Network(lambda _url: True, list, Random(1)),
         )
         found = []
         for bodies in passes:

@@ -17,6 +17,7 @@ from aggregator.config import Settings, load_settings
 from aggregator.fetch import Fetcher, HostQueue
 from aggregator.opml import read_opml
 from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.network import Network
 from aggregator.pipeline.poll import Poller, poll_all
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.schedule import due_at_all
@@ -131,7 +132,10 @@ class Stage:
         """The poller that the stage's passes use."""
         with Fetcher(self.settings) as fetcher:
             chance = random.Random(7)  # repeatable
-            yield Poller(self.store, self.settings, fetcher, self.parsers, lambda: self.now, chance, "stage")
+            network = Network(fetcher.reaches, lambda: [state.address for state in self.states()], chance)
+            yield Poller(
+                self.store, self.settings, fetcher, self.parsers, lambda: self.now, chance, "stage", network
+            )
 
     def queue(self, states: Sequence[FeedState]) -> HostQueue:
         """A queue of these feeds under the stage's settings."""

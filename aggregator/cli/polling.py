@@ -88,6 +88,7 @@ def _print_summary(
         "feeds ok": results[Result.OK],
         "feeds unchanged": results[Result.UNCHANGED],
         "feeds failed": len(failed),
+        "feeds not asked": results[Result.OFFLINE],
         "entries seen": sum(report.seen for report in reports),
         "entries new": sum(report.new for report in reports),
         "events new": grouped.created if grouped else 0,

@@ -31,7 +31,7 @@ from aggregator.fetch.exchange import (
 )
 from aggregator.fetch.headers import Fields, freshness, retry_after
 from aggregator.fetch.limits import LARGE_BYTES, LARGE_SECONDS, MOST_PIECES, Deadline, FetchError, Limits
-from aggregator.fetch.urls import Target
+from aggregator.fetch.urls import Target, read_target
 from aggregator.fetch.wire import GuardedTransport, Resolve
 from aggregator.types import FailureKind, FeedState, Fetched, FetchResult, NotModified
 
@@ -45,6 +45,9 @@ ACCEPT = (
 )
 
 DEFAULT_LIMITS = Limits()
+
+REACH_SECONDS = 5.0
+"""For a name's address and a connection: Linux repeats a lost SYN after 1 and 3 seconds."""
 
 
 class Fetcher:
@@ -81,6 +84,14 @@ class Fetcher:
             return self._follow(Question.of(state, permits), Deadline(self._timeout))
         except FetchError as error:
             return error.failed
+
+    def reaches(self, url: str) -> bool:
+        """Whether a connection to the URL's host comes about, within REACH_SECONDS; nothing is sent over it."""
+        try:
+            self._transport.reach(read_target(url).url, Deadline(REACH_SECONDS))
+        except FetchError:
+            return False
+        return True
 
     def close(self) -> None:
         """Gives everything back; the Fetcher is of no use after that."""

@@ -11,6 +11,7 @@ import httpx
 
 from aggregator.fetch.address import Address, Network, is_permitted
 from aggregator.fetch.limits import Deadline, FetchError
+from aggregator.fetch.urls import SCHEME_PORTS
 from aggregator.types import FailureKind
 
 Resolve = Callable[[str, float], Sequence[Address]]
@@ -70,6 +71,12 @@ class GuardedTransport(httpx.BaseTransport):
             stream=_Body(answer, connection),
             extensions=answer.extensions,
         )
+
+    def reach(self, url: httpx.URL, deadline: Deadline) -> None:
+        """Connects to the URL's host and hangs up. Raises FetchError if that fails."""
+        backend = _Backend(self._allowed, self._resolve, deadline, _Budget(0))
+        host = url.raw_host.decode("ascii")
+        backend.connect_tcp(host, url.port or SCHEME_PORTS[url.scheme]).close()
 
 
 class _Body(httpx.SyncByteStream):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from queue import SimpleQueue
 from random import Random
 
@@ -18,6 +19,7 @@ from aggregator import moves
 from aggregator.config import Settings
 from aggregator.fetch import Fetcher, HostQueue, Permits, host_of
 from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.network import Network
 from aggregator.pipeline.news import read_news
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.rhythm import emits_anew
@@ -32,8 +34,9 @@ from aggregator.store.feeds import (
     present,
     renew_leases,
     seen_of,
+    some_addresses,
 )
-from aggregator.store.hosts import HostBusyError, take_turn
+from aggregator.store.hosts import HostBusyError, leave_host, take_turn
 from aggregator.store.processes import process_name
 from aggregator.types import (
     NOTHING_SEEN,
@@ -65,6 +68,9 @@ whole timeout and is given up without a trace."""
 BUSY_SECONDS = 0.5
 """After which a feed that was redirected to a host which other processes ask tries again, at the latest."""
 
+SOME = 100
+"""Feeds of the list among which sites are found that show whether there is a network."""
+
 NO_NEWS = News((), (), ())
 
 
@@ -80,6 +86,7 @@ class Poller:
     random: Random
     worker: str
     """The name under which this process leases feeds, no other's."""
+    network: Network
 
     def poll(self, state: FeedState, permits: Permits) -> PollReport:
         """Fetches one feed and keeps what it brought; foreseeable failures are in the report.
@@ -102,6 +109,8 @@ class Poller:
         shared, started = _SharedPermits(self, permits, host), time.monotonic()
         result = self.fetcher.fetch(question, shared)
         took = time.monotonic() - started - shared.waited
+        if self.network.is_to_blame(result, state.address, started):
+            return self.spared(state)
         now = self.now()
         if is_whole or (isinstance(result, Fetched) and not result.is_delta):
             state = replace(state, whole_at=now)
@@ -118,6 +127,13 @@ class Poller:
             name = Result.UNCHANGED if outcome.unchanged else Result.OK
             report = PollReport(outcome.state, name, outcome.seen, new, len(outcome.news.edits), "")
         return replace(report, fetch_seconds=took)
+
+    def spared(self, state: FeedState) -> PollReport:
+        """Gives the feed back as it was: that there is no network says nothing of it."""
+        with self.store.write() as db:
+            leave_host(db, state.id)
+            renew_leases(db, self.worker, [state.id], None)
+        return PollReport(state, Result.OFFLINE, 0, 0, 0, "there is no network")
 
     def give_up(self, state: FeedState, error: Exception) -> PollReport:
         """Puts off a feed whose poll ended in a bug, so that it is not asked again at once."""
@@ -296,6 +312,8 @@ class PollWorkers:
 
     def _poll(self, state: FeedState) -> PollReport:
         try:
+            if self._poller.network.is_gone:
+                return self._poller.spared(state)
             return self._poller.poll(state, self._queue)
         except (PoolClosedError, StoreError, HostBusyError):
             raise
@@ -320,6 +338,11 @@ def parser_count() -> int:
     return max(1, len(os.sched_getaffinity(0)))
 
 
+def _some_addresses(store: Store) -> list[str]:
+    with store.read() as db:
+        return some_addresses(db, SOME)
+
+
 @contextmanager
 def open_poller(store: Store, settings: Settings, worker: str = "") -> Iterator[Poller]:
     """A poller with its fetcher and its parsing processes, which end with the context.
@@ -330,6 +353,8 @@ def open_poller(store: Store, settings: Settings, worker: str = "") -> Iterator[
         parsers = ParserPool(parser_count())
         try:
             spread = Random()  # noqa: S311 (no secret)
-            yield Poller(store, settings, fetcher, parsers, utc_now, spread, worker or process_name())
+            network = Network(fetcher.reaches, partial(_some_addresses, store), spread)
+            name = worker or process_name()
+            yield Poller(store, settings, fetcher, parsers, utc_now, spread, name, network)
         finally:
             parsers.close()

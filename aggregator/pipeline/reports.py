@@ -16,6 +16,7 @@ class Result(StrEnum):
     FAILED = "failed"
     PASSED_OVER = "passed over"
     STALE = "stale"
+    OFFLINE = "no network"
     UNREACHED = "database unreachable"
 
 
@@ -26,7 +27,8 @@ class PollReport:
     `seconds`: from its start to its last write; `fetch_seconds`: those in which its server was waited for.
     `failure`: why it failed, None if it did not.
     Passed over: not asked, as it was asked by somebody else since its state was read, or left the list. Stale:
-    asked, but given to somebody else meanwhile, so that nothing was kept. Unreached: nothing was kept, as the
+    asked, but given to somebody else meanwhile, so that nothing was kept. Offline: not asked, or in vain, as there
+    is no network. Unreached: nothing was kept, as the
     database could not be reached.
     """
 

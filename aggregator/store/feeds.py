@@ -331,6 +331,19 @@ def put_off(db: Connection, feeds: Iterable[tuple[FeedId, datetime]]) -> None:
     write_all(db, [{"number": number, "next_poll_at": at, "lease_until": None} for number, at in feeds])
 
 
+def some_addresses(db: Connection, limit: int) -> list[str]:
+    """Where some of the listed feeds are asked for, those that have answered without fail first."""
+    is_asked = FEED.c.listed & FEED.c.health.not_in((FeedHealth.GONE, FeedHealth.PAUSED))
+    order = (FEED.c.last_success_at.is_(None), FEED.c.failures, FEED.c.last_success_at.desc())
+    found = db.execute(select(FEED.c.url, FEED.c.address).where(is_asked).order_by(*order).limit(limit))
+    return [row.address or row.url for row in found]
+
+
+def count_due(db: Connection, now: datetime) -> int:
+    """How many feeds `due_feeds` would give."""
+    return int(db.execute(select(func.count()).select_from(_ripe(now).subquery())).scalar_one())
+
+
 def import_feeds(db: Connection, sources: Sequence[str]) -> dict[str, FeedId]:
     """The feeds that imported entries of these sources belong to, made where they are missing."""
     urls = {IMPORTED + source: source for source in sources}
