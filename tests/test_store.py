@@ -40,6 +40,13 @@ def test_the_migrations_make_the_tables_that_the_program_uses(store: Store) -> N
         )
 
 
+def test_threads_that_write_stand_in_one_line_those_with_a_role_too(tmp_path: Path) -> None:
+    store = open_store(_url(tmp_path))
+    with store.guarded(lambda _db: None).write():
+        assert not store._turn.acquire(blocking=False), "it would meet a locked database and sleep"
+    store.close()
+
+
 def test_the_newest_revision_is_the_one_the_program_knows() -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "aggregator/store/migrations"))

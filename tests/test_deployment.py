@@ -1,0 +1,139 @@
+"""The files for systemd and containers name what there is: commands, settings, files; the image would run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import site
+import subprocess
+import sys
+from configparser import RawConfigParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from aggregator.cli.parser import as_commands, build_parser
+from aggregator.config import Settings
+from tests.program import ROOT, environment
+
+UNITS = ("aggregator.service", "aggregator-worker@.service")
+OWN = {"Description", "ExecStart", "Environment", "EnvironmentFile"}
+"""What the two units may differ in."""
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+SETTINGS = {f"AGGREGATOR_{name.upper()}" for name in Settings.model_fields}
+
+
+def _unit(name: str) -> list[tuple[str, str]]:
+    """All lines of a unit; a key may come more than once."""
+    lines = (ROOT / "deploy" / name).read_text().splitlines()
+    return [(line.split("=", 1)[0], line.split("=", 1)[1]) for line in lines if re.match(r"\w+=", line)]
+
+
+def _is_understood(arguments: list[str]) -> bool:
+    return bool(build_parser().parse_args(as_commands(arguments)))
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_starts_a_command_that_there_is_with_settings_that_there_are(name: str) -> None:
+    RawConfigParser(strict=False, allow_no_value=False).read_string((ROOT / "deploy" / name).read_text())
+    unit = _unit(name)
+    program, *arguments = shlex.split(dict(unit)["ExecStart"])
+    assert program.endswith("/bin/aggregator")
+    assert _is_understood(arguments)
+    named = {value.split("=")[0] for key, value in unit if key == "Environment"}
+    assert named <= SETTINGS
+
+
+def test_both_units_are_watched_and_confined_alike() -> None:
+    one, other = ([line for line in _unit(name) if line[0] not in OWN] for name in UNITS)
+    assert one == other
+    assert {("Type", "notify"), ("Restart", "on-failure"), ("ProtectSystem", "strict")} <= set(one)
+    assert "WatchdogSec" in dict(one)
+
+
+def _copied() -> list[str]:
+    """What the image takes from the project."""
+    lines = [line.split()[1:] for line in DOCKERFILE.splitlines() if line.startswith("COPY ")]
+    return [name for line in lines if not line[0].startswith("--from") for name in line[:-1]]
+
+
+def test_all_that_the_image_takes_exists_and_is_sent_to_the_builder() -> None:
+    sent = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    for name in _copied():
+        assert (ROOT / name).exists(), name
+        assert name in sent, f"{name} is in .dockerignore"
+
+
+def test_the_images_variables_are_settings() -> None:
+    assert set(re.findall(r"AGGREGATOR_[A-Z_]+(?==)", DOCKERFILE)) <= SETTINGS
+
+
+def test_the_image_runs_by_what_it_takes_alone(tmp_path: Path) -> None:
+    """Its files, its pip command (offline, no dependencies), its entry point, from a tree that stays as it is."""
+    source, image, data = tmp_path / "source", tmp_path / "image", tmp_path / "data"
+    for name in _copied():
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / name, source / name)
+    wanted = re.search(r"pip install --no-cache-dir '(\.\[\w+\])'", DOCKERFILE)
+    assert wanted
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run(
+        [*pip, "--target", image, wanted[1]], cwd=source, check=True, capture_output=True, text=True
+    )
+    data.mkdir()
+    (data / "feeds.opml").write_text('<opml version="2.0"><head/><body/></opml>')
+    before = sorted(image.rglob("*"))
+    (entry,) = re.findall(r"^ENTRYPOINT (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    done = subprocess.run(
+        [*json.loads(entry), "poll", "--json"],
+        cwd=data,
+        env=environment(data)
+        | {
+            "PATH": f"{image / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": ":".join([str(image), *site.getsitepackages()]),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["feeds_failed"] == 0
+    assert sorted(image.rglob("*")) == before
+
+
+def _services() -> dict[str, Any]:
+    composed: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    services: dict[str, Any] = composed["services"]
+    return services
+
+
+def test_composed_services_run_commands_that_there_are_with_settings_that_there_are() -> None:
+    ours = {
+        name: service for name, service in _services().items() if service["image"] == "news-event-aggregator"
+    }
+    assert set(ours) == {"aggregator", "page", "worker"}
+    for service in ours.values():
+        assert _is_understood(service.get("command", ["serve"]))
+        assert set(service["environment"]) <= SETTINGS
+        assert service["read_only"]
+        if "healthcheck" in service:
+            kind, program, *arguments = service["healthcheck"]["test"]
+            assert (kind, program) == ("CMD", "aggregator")
+            assert _is_understood(arguments)
+
+
+def test_only_the_postgresql_services_wait_for_a_profile() -> None:
+    profiles = {name: service.get("profiles", []) for name, service in _services().items()}
+    assert profiles == {
+        "aggregator": [],
+        "page": ["postgresql"],
+        "worker": ["postgresql"],
+        "database": ["postgresql"],
+    }
