@@ -55,7 +55,7 @@ class Store:
         """The same database, whose writing transactions begin with the check; it forbids one by an exception."""
         other = Store(self.engine, check)
         # One line for all threads: SQLite lets who comes second sleep, and the busier one would always be first.
-        other._turn = self._turn  # noqa: SLF001 (of the same class)
+        other._turn = self._turn
         return other
 
     def close(self) -> None:
