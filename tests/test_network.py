@@ -21,7 +21,8 @@ from aggregator.daemon import AHEAD, LEAST_PACE, RETURN_SECONDS, Ramp
 from aggregator.fetch import Fetcher
 from aggregator.pipeline.network import Network
 from aggregator.types import Failed, FailureKind, FetchResult, NotModified
-from tests.program import command, environment, query, run
+from tests.databases import query
+from tests.program import command, environment, run
 from tests.stage import FEED
 
 ANSWER = NotModified("", "", None, "")
@@ -203,6 +204,7 @@ def test_a_pass_without_a_network_says_so_once_and_blames_no_feed(listed: tuple[
     assert _health(folder) == {("ok", 0, 2)}
 
 
+@pytest.mark.sqlite("the network is the same with either; its table is written by hand here")
 def test_the_daemon_waits_for_the_network_and_goes_on_when_it_is_back(listed: tuple[Path, int]) -> None:
     folder, port = listed
     polled = "UPDATE feed SET next_poll_at = '2020-01-01 00:00:00.000000', last_polled_at = next_poll_at"

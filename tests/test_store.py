@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import LockType
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -40,11 +41,11 @@ def test_the_migrations_make_the_tables_that_the_program_uses(store: Store) -> N
         )
 
 
-def test_threads_that_write_stand_in_one_line_those_with_a_role_too(tmp_path: Path) -> None:
-    store = open_store(_url(tmp_path))
+@pytest.mark.sqlite("only there has the database one writer at a time")
+def test_threads_that_write_stand_in_one_line_those_with_a_role_too(store: Store) -> None:
     with store.guarded(lambda _db: None).write():
+        assert isinstance(store._turn, LockType)
         assert not store._turn.acquire(blocking=False), "it would meet a locked database and sleep"
-    store.close()
 
 
 def test_the_newest_revision_is_the_one_the_program_knows() -> None:

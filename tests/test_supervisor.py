@@ -90,6 +90,7 @@ def test_it_says_that_it_is_ready_that_it_lives_and_that_it_ends(tmp_path: Path,
     assert daemon.returncode == 0
 
 
+@pytest.mark.sqlite("one writer holds up all others only there")
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_a_tick_that_hangs_ends_the_signs_of_life(
     tmp_path: Path, manager: Manager, loopback: LoopbackServer
