@@ -34,8 +34,17 @@ from aggregator.pipeline.watching import Watch
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.clocks import doubt_future, move_times
-from aggregator.store.dialect import hold_polling, tidy
-from aggregator.store.feeds import count_due, due_feeds, end_leases, lease_feeds, next_due, put_off
+from aggregator.store.dialect import hold_polling
+from aggregator.store.feeds import (
+    LEASE,
+    count_due,
+    due_feeds,
+    end_leases,
+    lease_feeds,
+    next_due,
+    put_off,
+    renew_leases,
+)
 from aggregator.store.office import Office
 from aggregator.store.outbox import switch_webhook
 from aggregator.store.processes import RENEW_SECONDS, Presence, process_name
@@ -121,7 +130,7 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
             courier = _start_webhook(stack, office, settings, meters, partial(_deliver, timers, stop))
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
-        timers.add("tidying", partial(tidy, store.engine), TIDY_SECONDS)
+        timers.add("tidying", store.tidy, TIDY_SECONDS)
         at_once, last = _start_watch(stack, parts, roles, office)
         if roles.web:
             _start_page(stack, store, settings, meters, alone=not (roles.poll or roles.cluster))
@@ -218,7 +227,7 @@ def _start_polling(stack: ExitStack, parts: _Parts) -> PollWorkers:
         target=_log_reports, args=(workers.reports(), parts.meters), name="reports", daemon=True
     ).start()
     parts.timers.add("list", watch.look, OPML_SECONDS)
-    parts.timers.add("polling", _DueFeeds(poller, queue, workers).look, TICK_SECONDS)
+    parts.timers.add("polling", DueFeeds(poller, queue, workers).look, TICK_SECONDS)
     parts.timers.add("network", poller.network.look, NETWORK_SECONDS)
     return workers
 
@@ -299,7 +308,7 @@ class Ramp:
         return count
 
 
-class _DueFeeds:
+class DueFeeds:
     """Hands the feeds that are due to the queue.
 
     Asks the database only if it was written since, or if a feed's time has come: at rest that is never.
@@ -346,12 +355,11 @@ class _DueFeeds:
         return self._ramp.allowed(time.monotonic())
 
     def _follow_clock(self) -> None:
-        """After the clock was set: feeds under way stay ours, and all wait for as long as they would have."""
+        """After the clock was set all feeds wait for as long as they would have."""
         step = self._clock.step()
         if not step:
             return
         log.warning("the clock was set by %+.0f s: all waits go on as they were", step.total_seconds())
-        self._workers.renew()
         with self._store.write() as db:
             move_times(db, self._worker, step)
             doubt_future(db, utc_now())
@@ -373,6 +381,8 @@ class _DueFeeds:
                 self._next_at = next_due(db, now) or NEVER
                 return []
         with self._store.write() as db:
+            # Whatever kept their leases from being renewed in time, those under way are not taken from ourselves.
+            renew_leases(db, self._worker, self._queue.held(), now + LEASE)
             return lease_feeds(db, self._worker, now, wanted)
 
 

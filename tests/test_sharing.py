@@ -18,9 +18,11 @@ from typing import Any
 import pytest
 
 from aggregator.config import Settings, load_settings
+from aggregator.daemon import DueFeeds
+from aggregator.fetch import HostQueue
 from aggregator.fetch.exchange import FREE
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.poll import open_poller
+from aggregator.pipeline.poll import PollWorkers, open_poller
 from aggregator.pipeline.reports import Result
 from aggregator.store import Store
 from aggregator.store.feeds import (
@@ -117,6 +119,20 @@ def test_where_one_process_polls_its_forerunners_leases_end_at_its_start(store: 
         end_leases(db)
         is_alone = store.engine.dialect.name == "sqlite"
         assert len(due_feeds(db, NOW)) == is_alone
+
+
+def test_a_feed_under_way_whose_lease_was_not_renewed_in_time_is_not_taken_from_oneself(store: Store) -> None:
+    _list(store, ["https://paper.example/", "https://other.example/"], utc_now())
+    with open_poller(store, SETTINGS) as poller:
+        with store.write() as db:
+            (under_way,) = lease_feeds(db, poller.worker, utc_now() - 2 * LEASE, 1)
+        queue = HostQueue([under_way], SETTINGS)
+        workers = PollWorkers(poller, queue, 0)
+        DueFeeds(poller, queue, workers).look()
+        workers.stop(0)
+    with store.read() as db:
+        fences = {state.id: state.fence for state in listed_feeds(db)}
+    assert fences == {under_way.id: under_way.fence, (set(fences) - {under_way.id}).pop(): 1}
 
 
 def test_a_lease_that_ends_in_mid_fetch_writes_nothing(store: Store, loopback: LoopbackServer) -> None:

@@ -48,6 +48,15 @@ def test_threads_that_write_stand_in_one_line_those_with_a_role_too(store: Store
         assert not store._turn.acquire(blocking=False), "it would meet a locked database and sleep"
 
 
+@pytest.mark.sqlite("only there has the database one writer at a time")
+def test_tidying_waits_for_who_writes_in_this_process(store: Store) -> None:
+    tidied = threading.Thread(target=store.tidy)
+    with store.write():
+        tidied.start()
+        assert store.engine.pool.checkedout() == 1, "it has not begun"
+    tidied.join()
+
+
 def test_the_newest_revision_is_the_one_the_program_knows() -> None:
     config = Config()
     config.set_main_option("script_location", str(ROOT / "aggregator/store/migrations"))

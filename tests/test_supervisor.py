@@ -18,7 +18,7 @@ from tests.loopback import LoopbackServer
 from tests.program import command, environment
 from tests.stage import ok
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 90
 WATCHDOG_SECONDS = 2
 
 
@@ -86,7 +86,7 @@ def test_it_says_that_it_is_ready_that_it_lives_and_that_it_ends(tmp_path: Path,
             assert told["STATUS"].startswith("0 polls")
         daemon.send_signal(signal.SIGTERM)
         assert manager.wait_for("STOPPING") == {"STOPPING": "1"}
-        daemon.communicate(timeout=10)
+        daemon.communicate(timeout=PATIENCE_SECONDS)
     assert daemon.returncode == 0
 
 

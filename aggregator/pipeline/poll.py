@@ -268,10 +268,6 @@ class PollWorkers:
         """Whether the feed was asked lately without its state being kept: it must not be asked again so soon."""
         return time.monotonic() < self._held.get(feed, 0.0)
 
-    def renew(self) -> None:
-        """Keeps the feeds that wait or are under way for LEASE from now."""
-        self._renew(self._poller.now() + LEASE)
-
     def _work(self) -> None:
         try:
             while (state := self._queue.take()) is not None:
@@ -299,7 +295,7 @@ class PollWorkers:
     def _keep_leases(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
             try:
-                self.renew()
+                self._renew(self._poller.now() + LEASE)
             except UnreachableError:
                 continue  # the polls themselves say so
             except StoreError as error:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import Commits, StoreError, UnreachableError, open_engine, refusals_told
+from aggregator.store.dialect import Commits, StoreError, UnreachableError, open_engine, refusals_told, tidy
 from aggregator.store.schema import upgrade
 
 __all__ = ["Store", "StoreError", "UnreachableError", "open_store"]
@@ -57,6 +57,11 @@ class Store:
         # One line for all threads: SQLite lets who comes second sleep, and the busier one would always be first.
         other._turn = self._turn
         return other
+
+    def tidy(self) -> None:
+        """See dialect.tidy; waits its turn as writers do, whom it would else find at work. Raises StoreError."""
+        with self._turn:
+            tidy(self.engine)
 
     def close(self) -> None:
         """Gives back all connections."""
