@@ -122,7 +122,7 @@ def test_where_one_process_polls_its_forerunners_leases_end_at_its_start(store: 
 
 
 def test_a_feed_under_way_whose_lease_was_not_renewed_in_time_is_not_taken_from_oneself(store: Store) -> None:
-    _list(store, ["https://paper.example/", "https://other.example/"], utc_now())
+    _list(store, ["https://paper.example/", "https://other.example/"], utc_now() - timedelta(hours=1))
     with open_poller(store, SETTINGS) as poller:
         with store.write() as db:
             (under_way,) = lease_feeds(db, poller.worker, utc_now() - 2 * LEASE, 1)

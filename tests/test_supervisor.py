@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from aggregator.supervisor import Supervisor
@@ -90,26 +90,23 @@ def test_it_says_that_it_is_ready_that_it_lives_and_that_it_ends(tmp_path: Path,
     assert daemon.returncode == 0
 
 
-@pytest.mark.sqlite("one writer holds up all others only there")
+@pytest.mark.postgresql("only there can one session lock out those that read")
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
-def test_a_tick_that_hangs_ends_the_signs_of_life(
-    tmp_path: Path, manager: Manager, loopback: LoopbackServer
+def test_a_database_that_hangs_ends_the_signs_of_life_until_it_answers(
+    tmp_path: Path, manager: Manager, loopback: LoopbackServer, new_database: str
 ) -> None:
     loopback.on("/rss", ok())
     (tmp_path / "feeds.opml").write_text(
         f"<opml version='2.0'><body><outline xmlUrl='{loopback.url('/rss')}'/></body></opml>"
     )
-    database = tmp_path / "news.db"
-    with _daemon(tmp_path, manager, "--no-web", "--no-cluster", INTERVAL=1, MAX_INTERVAL=1) as daemon:
+    chosen = {"DATABASE": new_database, "INTERVAL": 1, "MAX_INTERVAL": 1}
+    with _daemon(tmp_path, manager, "--no-web", "--no-cluster", **chosen):
         manager.wait_for("WATCHDOG")
-        with closing(sqlite3.connect(database, isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            told = manager.wait_for("STATUS")
-            while "WATCHDOG" in told:
-                told = manager.wait_for("STATUS")
+        with psycopg.connect(new_database) as other:
+            other.execute("LOCK TABLE feed IN ACCESS EXCLUSIVE MODE")
+            while "WATCHDOG" in (told := manager.wait_for("STATUS")):
+                continue
             assert "polling has not come to its end" in told["STATUS"]
-            assert daemon.stderr
-            assert any("no more signs of life" in line for line in iter(daemon.stderr.readline, ""))
         manager.wait_for("WATCHDOG")
 
 
