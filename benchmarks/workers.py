@@ -3,9 +3,9 @@
 usage: python benchmarks/workers.py [FEEDS [WORKERS ...]]     (3,000 feeds; 1, 2, 4 and 8 workers)
 
 Each number of workers polls all feeds of ten entries for the first time, from a server on loopback in this process,
-which counts what is asked. No feed may be asked again within its interval, here an hour: if one is asked twice, or
-one entry stored twice, the command fails. Memory is the greatest sum of all their processes, with shared pages
-counted once.
+on a hundred addresses, which counts what is asked. No feed may be asked again within its interval, here an hour: if
+one is asked twice, or one entry stored twice, the command fails. Memory is the greatest sum of all their processes,
+with shared pages counted once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,14 @@ from tests.loopback import LoopbackServer
 from tests.servers import OwnServer, own_server
 from tests.stage import item, ok, rss
 
-ITEMS = 10
+ITEMS, HOSTS = 10, 100
 LONGEST_SECONDS = 1_800
-SETTINGS = {"MIN_INTERVAL": 3_600, "HOST_CONNECTIONS": 256, "FETCH_TIMEOUT": 120, "LOG_LEVEL": "WARNING"}
+SETTINGS = {
+    "MIN_INTERVAL": 3_600,
+    "ALLOW_ADDRESSES": "127.0.0.0/8",
+    "HOST_CONNECTIONS": 16,
+    "FETCH_TIMEOUT": 120,
+}
 
 
 def main() -> None:
@@ -45,9 +50,9 @@ def main() -> None:
 def row(server: OwnServer, feeds: int, count: int) -> str:
     """One row; fails if anything was doubled."""
     url = server.new_database()
-    with LoopbackServer() as site, tempfile.TemporaryDirectory() as place:
+    with LoopbackServer(address="0.0.0.0") as site, tempfile.TemporaryDirectory() as place:
         paths = serve(site, feeds)
-        outlines = "".join(f"<outline xmlUrl='{site.url(path)}'/>" for path in paths)
+        outlines = "".join(f"<outline xmlUrl='{site.url(path, host=host(path))}'/>" for path in paths)
         (Path(place) / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
         store = open_store(url)
         crowd = Crowd(Path(place), {**SETTINGS, "DATABASE": url})
@@ -84,6 +89,11 @@ def row(server: OwnServer, feeds: int, count: int) -> str:
         f"| {count} | {feeds / (times[-1] - times[0]):.0f} | {sum(spent.values()) / feeds * 1000:.1f} ms "
         f"| {most:.0f} MB | {connections:.0f} | {twice} |"
     )
+
+
+def host(path: str) -> str:
+    """The address on loopback where a feed is: a hundred share them."""
+    return f"127.0.0.{1 + int(path[1:]) % HOSTS}"
 
 
 def serve(site: LoopbackServer, feeds: int) -> Sequence[str]:

@@ -75,13 +75,13 @@ class LoopbackServer:
     certificate for that name or address by `authority`.
     """
 
-    def __init__(self, *, certified: str = "") -> None:
+    def __init__(self, *, certified: str = "", address: str = "127.0.0.1") -> None:
         self.requests: list[Request] = []
         self.is_closing = threading.Event()
         self._routes: dict[str, Responder] = {}
         self._scheme = "https" if certified else "http"
         tls = _tls_context(certified) if certified else None
-        self._server = _Server(("127.0.0.1", 0), _Conversation, tls)
+        self._server = _Server((address, 0), _Conversation, tls)
         self._server.loopback = self
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), name="loopback", daemon=True

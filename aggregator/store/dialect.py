@@ -90,6 +90,10 @@ ADVICE = (
 AWAY = ("08", "57P", "53300")
 """PostgreSQL's codes of a server that is not there for us: connections fail, it stops or starts, it is full."""
 
+SERVER_CONNECTIONS = 10
+"""Of one process to a PostgreSQL server, which takes 100 in all unless it is told otherwise: 8 processes at 40 were
+refused. 64 threads that poll wait for servers of feeds, not for this one; a transaction takes milliseconds."""
+
 POOL_SECONDS = 30
 """How long a thread waits for one of a PostgreSQL server's connections."""
 
@@ -199,8 +203,8 @@ def open_engine(url: str) -> Engine:
     try:
         return create_engine(
             parsed,
-            pool_size=20,
-            max_overflow=20,
+            pool_size=SERVER_CONNECTIONS // 2,
+            max_overflow=SERVER_CONNECTIONS - SERVER_CONNECTIONS // 2,
             pool_timeout=POOL_SECONDS,
             pool_pre_ping=True,
             connect_args=_watched(parsed),
