@@ -282,7 +282,11 @@ def _accounts(soak: Soak, database: Path) -> Iterator[tuple[bool, str]]:
         "(SELECT count(*) FROM v1_feed WHERE state <> 'ok')",
     )[0]
     yield not pending, f"{pending} entries wait to be grouped"
-    yield not failing, f"{failing} feeds count as failing, now that all hosts are up"
+    told = rows(
+        database,
+        "SELECT problem, failures, last_polled_at, next_poll_at FROM v1_feed WHERE state <> 'ok' LIMIT 3",
+    )
+    yield not failing, f"{failing} feeds count as failing, now that all hosts are up {told or ''}"
 
 
 def _sample(pid: int, at: float) -> Sample:
