@@ -279,12 +279,12 @@ def _accounts(soak: Soak, database: Path) -> Iterator[tuple[bool, str]]:
     pending, failing = rows(
         database,
         "SELECT (SELECT count(*) FROM v1_entry WHERE event_id IS NULL), "
-        "(SELECT count(*) FROM v1_feed WHERE state <> 'ok')",
+        "(SELECT count(*) FROM v1_feed WHERE state = 'failing')",
     )[0]
     yield not pending, f"{pending} entries wait to be grouped"
     told = rows(
         database,
-        "SELECT problem, failures, last_polled_at, next_poll_at FROM v1_feed WHERE state <> 'ok' LIMIT 3",
+        "SELECT problem, failures, last_polled_at, next_poll_at FROM v1_feed WHERE state = 'failing' LIMIT 3",
     )
     yield not failing, f"{failing} feeds count as failing, now that all hosts are up {told or ''}"
 
