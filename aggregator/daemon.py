@@ -425,8 +425,8 @@ class _Grouping:
     def _prune(self, work: _Elected) -> None:
         done = work.pruner.step()
         if done is not None:
-            work.clusterer.forget(done.entries)
-            self._pruned.update(entries=len(done.entries), events=done.events)
+            work.clusterer.forget(done.numbers)
+            self._pruned.update(entries=done.entries, events=done.events)
         elif self._pruned["events"]:
             log.info(
                 "removed %d entries in %d events: they were older than KEEP_DAYS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
@@ -163,6 +164,11 @@ def contents_by(rows: Callable[[str], Iterable[Sequence[Any]]]) -> Contents:
     )
 
 
-def is_ours(name: str | None, _kind: str, _parents: object) -> bool:
-    """Whether a table or index is one of the program's tables, not part of the index of words (migration 0008)."""
-    return not (name or "").startswith("entry_words")
+def is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    """Whether a table or what belongs to one is described in store.tables, not made by a migration alone.
+
+    Those are the index of words (0008), and on PostgreSQL partitions and the table of identities (0018).
+    """
+    if kind in ("table", "index"):
+        return not re.match(r"entry_(words|identity)|\w+_(\d+_\d+|rest)(_.*)?$", name or "")
+    return not re.search(r"_fkey_?\d+$", name or "")

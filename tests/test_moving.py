@@ -136,9 +136,9 @@ def test_the_schema_is_the_one_that_the_migrations_make(
     folder: Path, target: Engine, request: pytest.FixtureRequest
 ) -> None:
     shown = (
-        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname",
+        "SELECT regexp_replace(indexdef, 'INDEX [^ ]+', '') FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
         (
-            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated FROM pg_constraint "
+            "SELECT conrelid::regclass::text, pg_get_constraintdef(oid), convalidated FROM pg_constraint "
             "WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2"
         ),
         "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2",

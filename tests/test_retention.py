@@ -55,8 +55,8 @@ class Archive:
         """Removes all that is old; how many entries that was."""
         entries = 0
         while (done := self.pruner.step()) is not None:
-            self.clusterer.forget(done.entries)
-            entries += len(done.entries)
+            self.clusterer.forget(done.numbers)
+            entries += done.entries
         return entries
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -35,10 +35,10 @@ def _feed(number: int, title: str = "") -> Feed:
 
 def test_the_migrations_make_the_tables_that_the_program_uses(store: Store) -> None:
     with store.read() as db:
-        assert (
-            compare_metadata(MigrationContext.configure(db, opts={"include_name": is_ours}), Row.metadata)
-            == []
-        )
+        context = MigrationContext.configure(db, opts={"include_name": is_ours})
+        differences = [(one[0], one[1].name) for one in compare_metadata(context, Row.metadata)]
+    by_partitions = [("add_constraint", "entry_identity"), ("add_fk", None)]  # see migration 0018
+    assert differences == ([] if store.engine.dialect.name == "sqlite" else by_partitions)
 
 
 @pytest.mark.sqlite("only there has the database one writer at a time")

@@ -57,6 +57,6 @@ def prune_all(pruner: Pruner) -> Doomed:
     """Removes all that is past its time, in steps between which others can write; what that was."""
     events = entries = 0
     while (done := pruner.step()) is not None:
-        events, entries = events + done.events, entries + len(done.entries)
+        events, entries = events + done.events, entries + done.entries
         time.sleep(PAUSE_SECONDS)
     return Doomed(events, entries)

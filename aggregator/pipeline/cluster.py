@@ -77,6 +77,9 @@ LOADED = 5_000
 MOST_PREPARED = 2_500
 """Prepared entries kept between batches, about 4 kB each."""
 
+FORGOTTEN = 100_000
+"""Numbers of removed entries looked up at once: a partition has up to ten million."""
+
 MOST_ROWS = 1_500_000
 """Rows in memory beyond which the window is built anew from the store."""
 
@@ -150,12 +153,14 @@ class Clusterer:
                 return
             yield report
 
-    def forget(self, entries: Collection[EntryId]) -> None:
+    def forget(self, entries: Sequence[EntryId]) -> None:
         """The store no longer has these entries: what is in memory is read anew if it has any of them."""
-        for entry in entries:
-            self._prepared.pop(entry, None)
-        if (self._window.entries.find(sorted(entries)) >= 0).any():
-            self._start_anew()
+        for start in range(0, len(entries), FORGOTTEN):
+            part = entries[start : start + FORGOTTEN]
+            for entry in part:
+                self._prepared.pop(entry, None)
+            if (self._window.entries.find(sorted(part)) >= 0).any():
+                self._start_anew()
 
     def weigh_since(self, since: datetime) -> Iterator[ClusterReport]:
         """Weighs all entries published since then anew, then forms their events anew; steps as `work`."""

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import Commits, StoreError, UnreachableError, open_engine, refusals_told, tidy
+from aggregator.store.partitions import CHECKED_EVERY, keep_room, written
 from aggregator.store.schema import upgrade
 
 __all__ = ["Store", "StoreError", "UnreachableError", "open_store"]
@@ -28,6 +29,7 @@ class Store:
         self._turn = threading.Lock() if is_sqlite else nullcontext()
         # SQLite's readers see one state anyway; PostgreSQL would show each statement the state of its own moment.
         self._one_state: dict[str, Any] = {} if is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._written = 0
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -50,6 +52,10 @@ class Store:
         ):
             self._check(connection)
             yield connection
+            self._written += written(connection)
+        if self._written >= CHECKED_EVERY:
+            self._written = 0
+            keep_room(self.engine)
 
     def guarded(self, check: Callable[[Connection], None]) -> Store:
         """The same database, whose writing transactions begin with the check; it forbids one by an exception."""
@@ -74,6 +80,7 @@ def open_store(url: str) -> Store:
     engine = open_engine(url)
     try:
         upgrade(engine)
+        keep_room(engine)
     except BaseException:
         engine.dispose()
         raise

@@ -13,6 +13,8 @@ from aggregator.store.activity import count_activity
 from aggregator.store.dialect import among, chunks, insert_new
 from aggregator.store.feeds import write_seen, write_state
 from aggregator.store.hosts import leave_host
+from aggregator.store.identities import has_identity
+from aggregator.store.partitions import count_written
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
 from aggregator.types import (
     NOTHING_SEEN,
@@ -47,7 +49,7 @@ def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> 
         names = [entry.identity for entry in part]
         urls = [entry.canonical_url for entry in part if entry.canonical_url]
         for query in (
-            mine.where(ENTRY.c.identity.in_(names)),
+            mine.where(has_identity(db, feed_id, names)),
             mine.where(ENTRY.c.canonical_url.in_(urls)),
             aliased.where(ALIAS.c.feed_id == feed_id, ALIAS.c.identity.in_(names)),
         ):
@@ -152,6 +154,7 @@ def _add_entries(
         stored = insert_new(db, ENTRY).returning(ENTRY.c.id, ENTRY.c.identity)
         numbers = {row.identity: EntryId(row.id) for row in db.execute(stored, rows)}
         new |= numbers
+        count_written(db, len(part))
         fresh = [
             (numbers[entry.identity], entry, signature)
             for entry, signature in part

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import among, chunks, lock_grouping, plain_rows, wake_listeners
 from aggregator.store.outbox import put_messages
+from aggregator.store.partitions import count_written
 from aggregator.store.tables import (
     CHANGE,
     DECISION,
@@ -315,6 +316,7 @@ def add_changes(
     if rows:
         lock_grouping(db)
         db.execute(insert(CHANGE), rows)
+        count_written(db, len(rows))
         put_messages(db, changes, grown, now)
         wake_listeners(db)
 

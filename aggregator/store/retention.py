@@ -18,6 +18,7 @@ from aggregator.store.corrections import corrections_of
 from aggregator.store.dialect import UtcDateTime, among, chunks, lock_grouping
 from aggregator.store.events import add_changes
 from aggregator.store.feeds import seen_of
+from aggregator.store.partitions import Range
 from aggregator.store.tables import (
     ACTIVITY,
     ALIAS,
@@ -109,14 +110,19 @@ def retention(db: Connection, now: datetime, keep_days: int, least_days: int) ->
     return Retention(before(keep_days), own)
 
 
-def find_old(db: Connection, kept: Retention, since: Place | None) -> Old:
-    """The next events, those that grew longest ago first, all of whose entries are past their time."""
+def find_old(db: Connection, kept: Retention, since: Place | None, waiting: Sequence[Range] = ()) -> Old:
+    """The next events, those that grew longest ago first, all of whose entries are past their time.
+
+    Events whose record is in a partition of `waiting` go with that (store.dropping).
+    """
     latest = kept.latest
     if latest is None:
         return Old((), (), None)
     query = select(EVENT.c.id, EVENT.c.last_seen_at).where(
         EVENT.c.last_seen_at < latest, EVENT.c.merged_into.is_(None)
     )
+    for numbers in waiting:
+        query = query.where(~EVENT.c.canonical_entry_id.between(numbers.start, numbers.end - 1))
     if since is not None:
         query = query.where(
             tuple_(EVENT.c.last_seen_at, EVENT.c.id)
@@ -145,21 +151,29 @@ def find_old(db: Connection, kept: Retention, since: Place | None) -> Old:
     )
 
 
-def remove_old(db: Connection, kept: Retention, since: Place | None, now: datetime) -> Old:
+def remove_old(
+    db: Connection, kept: Retention, since: Place | None, now: datetime, waiting: Sequence[Range] = ()
+) -> Old:
     """Removes the next old events with all that belongs to them; the change log says `removed` of each.
 
     What stays is not touched but for teasers of what went: they keep their text and lose its id.
     """
     lock_grouping(db)
-    old = find_old(db, kept, since)
-    if old.events:
-        _remember(db, old.entries, now)
-        _remove_entries(db, old.entries)
-        remove_events(db, old.events, now)
+    old = find_old(db, kept, since, waiting)
+    remove(db, old, now)
     return old
 
 
-def _remember(db: Connection, entries: Iterable[EntryId], now: datetime) -> None:
+def remove(db: Connection, old: Old, now: datetime) -> None:
+    """Removes these events with all of their entries; their items are remembered. After `lock_grouping`."""
+    if old.events:
+        remember(db, old.entries, now)
+        _remove_entries(db, old.entries)
+        remove_events(db, old.events, now)
+
+
+def remember(db: Connection, entries: Iterable[EntryId], now: datetime) -> None:
+    """Remembers the items of these entries as removed. Once more it changes nothing."""
     day = _day(now)
     columns = (ENTRY.c.feed_id, ENTRY.c.id, ENTRY.c.canonical_url, ENTRY.c.title, ENTRY.c.published_at)
     for part in chunks(entries):

@@ -112,8 +112,7 @@ class Move:
     def finish(self) -> Iterator[int]:
         """Makes indexes and foreign keys, and sets the numbers to go on with; yields 1 for each step."""
         yield from make_later(self._target)
-        given = {name.decode(): int(seq) for name, seq in self._source.execute(STATE[0])}
-        set_numbers(self._target, given)
+        set_numbers(self._target, _numbers_given(self._source))
 
     @property
     def left(self) -> int:
@@ -180,8 +179,15 @@ def open_move(source_url: str, target_url: str, *, anew: bool = False) -> Iterat
         stack.callback(target.dispose)
         if not stack.enter_context(hold_role(target, "move")):
             raise StoreError("another `db move` fills it: let it finish, or stop it")
-        make_ready(target, Source(str(path), _state(rows_of, rows)), anew=anew)
+        given = _numbers_given(rows_of)
+        highest = (given.get("entry", 0), given.get("change", 0))
+        make_ready(target, Source(str(path), _state(rows_of, rows), *highest), anew=anew)
         yield Move(rows_of, target, rows)
+
+
+def _numbers_given(source: sqlite3.Connection) -> dict[str, int]:
+    """The highest number that each table ever gave."""
+    return {name.decode(): int(seq) for name, seq in source.execute(STATE[0])}
 
 
 def shown(url: str) -> str:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import StoreError, UnreachableError, refusals_told
 from aggregator.store.moving.lines import quoted
+from aggregator.store.partitions import make_room
 from aggregator.store.schema import HEAD, MOVING, revision, upgrade
 from aggregator.store.tables import Row
 
@@ -58,10 +59,15 @@ the time, and lets rows come in any order though events and entries point at one
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the rows come from, as people may see it, and a word for its state that changes when it is written."""
+    """Where the rows come from, as people may see it, and a word for its state that changes when it is written.
+
+    `entry` and `cursor` are the highest numbers that it gave out.
+    """
 
     place: str
     state: str
+    entry: int
+    cursor: int
 
 
 @contextmanager
@@ -84,6 +90,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
 def make_ready(engine: Engine, source: Source, *, anew: bool) -> None:
     """The target with our schema and nothing in it, or as an earlier run for the same source left it.
 
+    It has partitions for all numbers that the source gave out.
     `anew` empties what an earlier run left. Raises StoreError if anything else is in it.
     """
     with refusals_told(engine.url), engine.connect() as db:
@@ -103,6 +110,7 @@ def make_ready(engine: Engine, source: Source, *, anew: bool) -> None:
         for table in moved_tables():
             if db.exec_driver_sql(f"SELECT 1 FROM {quoted(table.name)} LIMIT 1").first():  # noqa: S608
                 raise StoreError(f"it is not empty (there are rows in {table.name}): name an empty database")
+        make_room(db, source.entry, source.cursor)
         db.exec_driver_sql(NOTES)
         _begin(db, source)
         db.exec_driver_sql("UPDATE alembic_version SET version_num = %s", (MOVING,))
