@@ -55,6 +55,13 @@ IDENTITY = (
         AND entry_identity.identity = CAST(md5(gone.identity) AS uuid);
         RETURN NULL;
     END $$""",
+    """CREATE FUNCTION entries_are_gone() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        TRUNCATE entry_identity;
+        RETURN NULL;
+    END $$""",
+    """CREATE TRIGGER entries_are_gone AFTER TRUNCATE ON entry
+    FOR EACH STATEMENT EXECUTE FUNCTION entries_are_gone()""",
     """CREATE TRIGGER entry_is_gone AFTER DELETE ON entry REFERENCING OLD TABLE AS gone
     FOR EACH STATEMENT EXECUTE FUNCTION entry_is_gone()""",
 )
@@ -122,11 +129,14 @@ def _part(db: Connection, table: str, column: str) -> None:
 
 
 def _end(db: Connection, table: str, column: str) -> int:
-    """Where the first partition ends: beyond all numbers that were given out; those of entries alike."""
+    """Where the first partition ends: beyond all numbers given out or there; those of entries alike."""
     if column == "day":
         return int(db.exec_driver_sql("SELECT COALESCE(max(day), 0) + 1 FROM activity").scalar_one())
     sequence = "change_cursor_seq" if table == "change" else "entry_id_seq"
     used = int(db.exec_driver_sql(f"SELECT last_value FROM {sequence}").scalar_one())  # noqa: S608 (ours)
+    # Rows that were written with their numbers moved no sequence.
+    highest = "max(cursor), 0) FROM change" if table == "change" else "max(id), 0) FROM entry"
+    used = max(used, int(db.exec_driver_sql(f"SELECT COALESCE({highest}").scalar_one()))
     return max(LEAST, used // ROUND * ROUND + 2 * ROUND)
 
 
