@@ -488,6 +488,14 @@ class NormalisedFeed:
     signatures: tuple[Signature, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line of an imported file that is no entry: its number from 1, and what is wrong with it."""
+
+    number: int
+    reason: str
+
+
 # ---- polling: what to write ----------------------------------------------------------------------
 
 

@@ -21,8 +21,8 @@ from aggregator.pipeline.calibrating import (
     network_of,
 )
 from aggregator.pipeline.evaluating import LabelsError, read_labels
-from aggregator.pipeline.importing import UnreadableFileError, open_lines
 from aggregator.pipeline.learning import Learned, TooFewCorrectionsError, learn
+from aggregator.pipeline.sources import UnreadableFileError, open_lines
 from aggregator.store import open_store
 
 FEWEST_EVENTS = 20

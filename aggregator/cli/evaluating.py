@@ -11,7 +11,7 @@ from aggregator.cli.screen import print_json, print_table, progress_bar
 from aggregator.cluster.metrics import Agreement, Scores
 from aggregator.config import Settings
 from aggregator.pipeline.evaluating import Evaluation, LabelsError, evaluate, read_labels
-from aggregator.pipeline.importing import UnreadableFileError, open_lines
+from aggregator.pipeline.sources import UnreadableFileError, open_lines
 
 
 def evaluate_file(settings: Settings, arguments: argparse.Namespace) -> int:

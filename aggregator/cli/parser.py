@@ -160,6 +160,13 @@ def _polling(commands: _Commands) -> None:
 def _entries(commands: _Commands) -> None:
     bring = commands.add("import", _import, "Import entries from JSON Lines, then group them.", " FILE")
     bring.add_argument("file", help='a file, gzipped or not; "-" is standard input')
+    bring.add_argument(
+        "--cores",
+        type=_positive,
+        default=None,
+        metavar="N",
+        help="processes that read and weigh (default: one for each core of this machine); the result is the same",
+    )
     _as_json(bring)
     measure = commands.add(
         "evaluate",

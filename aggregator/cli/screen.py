@@ -65,21 +65,34 @@ class Steps:
 
 
 @contextmanager
-def progress_bar(what: str, total: int | None) -> Iterator[Steps]:
-    """A progress bar on standard error while work goes on, if that is a terminal."""
+def progress_bar(what: str, total: int | None, *, is_bytes: bool = False) -> Iterator[Steps]:
+    """A progress bar on standard error while work goes on, if that is a terminal; steps are bytes if so said.
+
+    It shows how many steps are done in a second, and how long the others will take if `total` is known.
+    """
     if not sys.stderr.isatty():
         yield Steps()
         return
     from rich.console import Console  # noqa: PLC0415 (see console)
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
+        DownloadColumn,
         MofNCompleteColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
+        TransferSpeedColumn,
     )
+    from rich.text import Text  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
+
+    count, rate = (DownloadColumn(), TransferSpeedColumn()) if is_bytes else (MofNCompleteColumn(), Rate())
+    columns = (TextColumn("{task.description}"), BarColumn(), count, rate, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         yield Steps(progress, progress.add_task(what, total=total))
 

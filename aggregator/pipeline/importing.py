@@ -2,55 +2,65 @@
 
 from __future__ import annotations
 
-import gzip
-import json
-import math
-import sys
-import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Any, BinaryIO
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
-from aggregator.normalise import normalise
-from aggregator.parse import parse_date
-from aggregator.parse.mend import clean
-from aggregator.pipeline.news import read_news
-from aggregator.store import Store
-from aggregator.store.entries import write_news
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.engine import Connection
+
+from aggregator.pipeline.lines import Part, ReadPart, read_part
+from aggregator.pipeline.news import read_news_of_feeds
+from aggregator.pipeline.sources import Source, in_parts
+from aggregator.store import Store, imports
+from aggregator.store.entries import write_news_of_feeds
 from aggregator.store.feeds import import_feeds
-from aggregator.types import NO_HINTS, ParsedEntry, ParsedFeed
+from aggregator.store.imports import BAD_KEPT, Reached
+from aggregator.types import BadLine, FeedId
+from aggregator.workers import Alone, Crew, JobLimits, Lost
 
-TEXT_FIELDS = ("id", "title", "text", "summary", "content", "url", "source", "lang", "author")
-"""Fields of a line that hold text, a number, or null; `published` is a date in any form that feeds use."""
+TOGETHER = 4
+"""Parts that one transaction writes: half a second in which no other process writes to an SQLite database."""
 
-LINE_LIMIT = 5_000_000
-"""Characters in one line: the longest news text there is has a tenth of it."""
+SECONDS = 30.0
+MEMORY = 400_000_000
+"""Seconds of computing and bytes of address space that a part may take, besides what JobLimits allows for each of
+its bytes: thirty times what 500 ordinary lines take, with the word lists of a dozen languages."""
 
-
-class UnreadableFileError(Exception):
-    """The file can't be read at all; the text says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line that is no entry: its number from 1, and what is wrong with it."""
-
-    number: int
-    reason: str
+ALONE = Alone()
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What a part of the file brought."""
+    """What some parts of the file brought.
+
+    `bad` has the first of `bad_count` bad lines. `position`: bytes read, as they lie on the disk.
+    """
 
     read: int
     new: int
     edited: int
+    bad_count: int
     bad: tuple[BadLine, ...]
+    position: int
+
+    def __add__(self, later: ImportReport) -> ImportReport:
+        return ImportReport(
+            self.read + later.read,
+            self.new + later.new,
+            self.edited + later.edited,
+            self.bad_count + later.bad_count,
+            (*self.bad, *later.bad)[:BAD_KEPT],
+            later.position,
+        )
+
+
+NOTHING_BROUGHT = ImportReport(0, 0, 0, 0, (), 0)
 
 
 def import_lines(store: Store, lines: Iterable[bytes], now: datetime) -> Iterator[ImportReport]:
@@ -59,134 +69,145 @@ def import_lines(store: Store, lines: Iterable[bytes], now: datetime) -> Iterato
     A line that was imported before changes nothing; one with a known id and other content is an edit. Of two
     lines with one id (and source) the first counts, wherever they stand: repeating the file then changes nothing.
     """
-    ids: dict[str, set[str]] = defaultdict(set)
-    for part in _numbered_parts(lines):
-        parsed: dict[str, list[ParsedEntry]] = defaultdict(list)
-        bad: list[BadLine] = []
-        for number, line in part:
-            entry = _read_line(line)
-            if isinstance(entry, str):
-                bad.append(BadLine(number, entry))
-            elif entry is not None and entry.guid and entry.guid in ids[entry.source]:
-                bad.append(BadLine(number, f"id {entry.guid[:80]} stands on an earlier line, which counts"))
-            elif entry is not None:
-                parsed[entry.source].append(entry)
-                ids[entry.source].add(entry.guid)
-        new, edited = _keep(store, parsed, now)
-        yield ImportReport(sum(map(len, parsed.values())), new, edited, tuple(bad))
+    reader = _Reader(ALONE, now)
+    writer = _Writer(store, now, Reached(""))
+    for part, read in reader.read(in_parts(lines)):
+        yield writer.keep([(part, read)])
 
 
-def _numbered_parts(lines: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
-    part: list[tuple[int, bytes]] = []
-    for number, line in enumerate(lines, 1):
-        part.append((number, line))
-        if len(part) == 500:
-            yield part
-            part = []
-    if part:
-        yield part
+def import_source(store: Store, source: Source, now: datetime, crew: Crew) -> Generator[ImportReport]:
+    """As `import_lines`, read by all of the crew. An import that was broken off goes on behind what it had kept.
 
-
-def _keep(store: Store, parsed: dict[str, list[ParsedEntry]], now: datetime) -> tuple[int, int]:
-    new = edited = 0
+    What the database holds in the end does not depend on who read, nor on how often it was broken off. The first
+    report is of what was kept before that. Raises UnreadableFileError, StoreError and CrewError.
+    """
     with store.write() as db:
-        feeds = import_feeds(db, list(parsed))
-        for source, entries in parsed.items():
-            feed = normalise(ParsedFeed(source, "", "", NO_HINTS, tuple(entries)), "", now)
-            news = read_news(db, feeds[source], feed, is_whole=False)
-            new += len(write_news(db, feeds[source], news, now))
-            edited += len(news.edits)
-    return new, edited
+        imports.forget_abandoned(db, now)
+        reached, keys = imports.reached(db, source.identity)
+    reader = _Reader(crew, now)
+    reader.taken.add(np.frombuffer(keys, np.uint64))
+    writer = _Writer(store, now, reached)
+    if reached.lines:
+        yield ImportReport(
+            reached.read, reached.new, reached.edited, reached.bad_count, reached.bad, reached.position
+        )
+    for parts in _together(reader.read(source.parts(reached.lines, reached.offset)), TOGETHER):
+        yield writer.keep(parts)
+    if source.identity:
+        with store.write() as db:
+            imports.forget_import(db, source.identity)
 
 
-def _read_line(line: bytes) -> ParsedEntry | str | None:
-    """The entry on a line, what is wrong with it, or None for an empty line."""
-    if len(line) > LINE_LIMIT:
-        return f"longer than {LINE_LIMIT:,} bytes"
-    try:
-        text = line.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        return f"not UTF-8 (byte {error.start + 1}): save the file as UTF-8"
-    if not text:
-        return None
-    fields = _read_json(text)
-    return fields if isinstance(fields, str) else _entry(fields)
+def _together(values: Iterable[Value], count: int) -> Iterator[list[Value]]:
+    rest = iter(values)
+    while some := list(islice(rest, count)):
+        yield some
 
 
-def _read_json(text: str) -> dict[str, Any] | str:
-    """The fields of a JSON object, or what is wrong with it."""
-    try:
-        fields = json.loads(text)
-    except json.JSONDecodeError as error:
-        return f"not JSON ({error})"
-    except RecursionError:
-        return "not an entry (nested too deeply)"
-    except ValueError:
-        return "not an entry (a number of thousands of digits)"
-    return fields if isinstance(fields, dict) else "not a JSON object with fields such as id, title, text"
+def _limits(part: Part) -> JobLimits:
+    return JobLimits.of(sum(map(len, part.lines)), SECONDS, MEMORY)
 
 
-def _entry(fields: dict[str, Any]) -> ParsedEntry | str:
-    values: dict[str, str] = {}
-    for name in TEXT_FIELDS:
-        value = fields.get(name)
-        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
-            return f"field {name} is no text"
-        values[name] = "" if value is None else clean(str(value))
-    date = fields.get("published")
-    if isinstance(date, float) and math.isfinite(date):
-        date = int(date)  # seconds with a fraction
-    if isinstance(date, bool) or not isinstance(date, str | int | None):
-        return "field published is no date"
-    content = values["content"] or values["text"]
-    if not any((values["title"], content, values["summary"])):
-        return "has no title, text, summary or content"
-    return ParsedEntry(
-        guid=values["id"],
-        link=values["url"],
-        title=values["title"],
-        title_is_html=False,
-        summary=values["summary"],
-        summary_is_html=True,
-        content=content,
-        content_is_html=bool(values["content"]),
-        base=values["url"],
-        author=values["author"],
-        lang=values["lang"],
-        source=values["source"].strip(),
-        published=None if date is None else parse_date(str(date)),
-    )
+class _Reader:
+    """Parts read by a crew, in their order; no id twice."""
+
+    def __init__(self, crew: Crew, now: datetime) -> None:
+        self._crew = crew
+        self._job = partial(read_part, now=now)
+        self.taken = Keys()
+
+    def read(self, parts: Iterable[Part]) -> Iterator[tuple[Part, list[ReadPart]]]:
+        """Each part with what stands on its lines."""
+        for part, answer in self._crew.each(self._job, parts, _limits):
+            found = self._singly(part) if isinstance(answer, Lost) else [(part, answer)]
+            yield part, [self._new_only(*one) for one in found]
+
+    def _new_only(self, part: Part, read: ReadPart) -> ReadPart:
+        """The same without entries whose id stood on a line of an earlier part."""
+        keys = np.array(read.keys, np.uint64)
+        again = self.taken.have(keys)
+        if again.any():
+            read = self._job(part, taken=frozenset(keys[again].tolist()))
+        self.taken.add(keys[~again])
+        return read
+
+    def _singly(self, part: Part) -> list[tuple[Part, ReadPart]]:
+        """The part line by line: one that ends a process, or takes too long, is a bad line and costs no other."""
+        alone = [
+            replace(part, first=part.first + place, lines=(line,)) for place, line in enumerate(part.lines)
+        ]
+        return [
+            (line, _refused(line, answer) if isinstance(answer, Lost) else answer)
+            for line, answer in self._crew.each(self._job, alone, _limits)
+        ]
 
 
-@contextmanager
-def open_lines(name: str) -> Iterator[Iterable[bytes]]:
-    """The lines of a file, gzipped or not; "-" is standard input. Raises UnreadableFileError."""
-    try:
-        with _open(name) as file:
-            yield _lines(file, name)
-    except OSError as error:
-        raise UnreadableFileError(
-            f"{name}: can't be read ({error.strerror or error}): name another file, or let this user read it"
-        ) from None
+def _refused(line: Part, lost: Lost) -> ReadPart:
+    return ReadPart(0, (), (), (BadLine(line.first, f"could not be read: {lost.reason}"),))
 
 
-def _open(name: str) -> BinaryIO:
-    if name == "-" and sys.stdin is None:
-        raise UnreadableFileError("-: standard input is closed: pipe a file into it, or name one")
-    file: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115 (closed by the caller)
-    start = file.peek(2)[:2]  # type: ignore[attr-defined]  # both are buffered readers
-    return gzip.open(file, "rb") if start == b"\x1f\x8b" else file  # type: ignore[return-value]  # reads bytes too
+class _Writer:
+    """Writes what was read, and how far that is, in one transaction."""
+
+    def __init__(self, store: Store, now: datetime, reached: Reached) -> None:
+        self._store = store
+        self._now = now
+        self._reached = reached
+        self._feeds: dict[str, FeedId] = {}
+
+    def keep(self, parts: list[tuple[Part, list[ReadPart]]]) -> ImportReport:
+        """What these parts, which follow one another, brought."""
+        last = parts[-1][0]
+        every = [one for _, read in parts for one in read]
+        bad = tuple(line for one in every for line in one.bad)
+        read = sum(one.read for one in every)
+        new = edited = 0
+        with self._store.write() as db:
+            for one in every:
+                added, changed = self._write(db, one)
+                new, edited = new + added, edited + changed
+            before = self._reached
+            after = replace(
+                before.with_bad(bad),
+                lines=last.first + len(last.lines) - 1,
+                offset=last.end,
+                position=last.raw_end,
+                read=before.read + read,
+                new=before.new + new,
+                edited=before.edited + edited,
+            )
+            if after.identity:
+                keys = np.array([key for one in every for key in one.keys], np.uint64)
+                imports.reach(db, before, after, keys.tobytes(), self._now)
+        self._reached = after
+        return ImportReport(read, new, edited, len(bad), bad, last.raw_end)
+
+    def _write(self, db: Connection, read: ReadPart) -> tuple[int, int]:
+        missing = [source for source, _ in read.feeds if source not in self._feeds]
+        found = import_feeds(db, missing) if missing else {}
+        feeds = {(self._feeds.get(source) or found[source]): feed for source, feed in read.feeds}
+        news = read_news_of_feeds(db, feeds)
+        self._feeds |= found
+        return write_news_of_feeds(db, news, self._now), sum(len(one.edits) for one in news.values())
 
 
-def _lines(file: BinaryIO, name: str) -> Iterator[bytes]:
-    try:
-        while line := file.readline(LINE_LIMIT + 2):
-            yield line
-            while len(line) > LINE_LIMIT and not line.endswith(b"\n"):
-                line = file.readline(LINE_LIMIT)
-                if not line:
-                    break
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UnreadableFileError(
-            f"{name}: the compressed file is damaged or cut short ({error}); what came before is kept"
-        ) from None
+class Keys:
+    """64-bit numbers, some million of them in eight bytes each: as sorted runs, each twice as long as the next."""
+
+    def __init__(self) -> None:
+        self._runs: list[NDArray[np.uint64]] = []
+
+    def have(self, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of these are among them."""
+        found = np.zeros(len(keys), np.bool_)
+        for run in self._runs:
+            place = np.searchsorted(run, keys)
+            found |= run[np.minimum(place, len(run) - 1)] == keys
+        return found
+
+    def add(self, keys: NDArray[np.uint64]) -> None:
+        """Puts these among them."""
+        while self._runs and len(self._runs[-1]) < 2 * len(keys):
+            keys = np.concatenate((self._runs.pop(), keys))
+        if len(keys):
+            self._runs.append(np.sort(keys))

@@ -8,8 +8,8 @@ from dataclasses import replace
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.signature import sign
-from aggregator.store.entries import entries_saying, known_entries
-from aggregator.store.retention import pruned_entries
+from aggregator.store.entries import entries_saying, known_entries, known_of_feeds
+from aggregator.store.retention import pruned_entries, pruned_of_feeds
 from aggregator.types import (
     Alias,
     Edit,
@@ -67,6 +67,37 @@ def read_news(
     held = {item.identity for item in before.items} if before else set()
     back = [name for name in gone if held and SeenItem.key(name) not in held]
     return replace(news, known={**news.known, **gone}, again=news.again + len(back))
+
+
+def read_news_of_feeds(db: Connection, feeds: Mapping[FeedId, NormalisedFeed]) -> dict[FeedId, News]:
+    """As `read_news` of parts of documents, of many feeds in the same few statements."""
+    known = known_of_feeds(db, {number: feed.entries for number, feed in feeds.items()})
+    owned = {
+        number: _with_own_identities(feed.entries, dict(known[number])) for number, feed in feeds.items()
+    }
+    changed = {
+        number: [
+            entry for entry, before in zip(owned[number], feed.entries, strict=True) if entry is not before
+        ]
+        for number, feed in feeds.items()
+    }
+    if changed := {number: entries for number, entries in changed.items() if entries}:
+        for number, more in known_of_feeds(db, changed).items():
+            known[number] += more
+    names = {number: {name for name, _ in of_feed} for number, of_feed in known.items()}
+    unknown = {
+        number: [entry for entry in entries if entry.identity not in names[number]]
+        for number, entries in owned.items()
+    }
+    gone = pruned_of_feeds(db, unknown)
+    news: dict[FeedId, News] = {}
+    for number, feed in feeds.items():
+        mine = gone.get(number, {})
+        signatures = {entry.identity: made for entry, made in zip(feed.entries, feed.signatures, strict=True)}
+        there = [entry for entry in owned[number] if entry.identity not in mine]
+        found = find_news(there, known[number], (), signatures, is_whole=False)
+        news[number] = replace(found, known={**found.known, **mine}) if mine else found
+    return news
 
 
 def find_news(

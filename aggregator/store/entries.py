@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy import Select, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.activity import count_activity
@@ -49,11 +49,34 @@ def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> 
         names = [entry.identity for entry in part]
         urls = [entry.canonical_url for entry in part if entry.canonical_url]
         for query in (
-            mine.where(has_identity(db, feed_id, names)),
+            mine.where(has_identity(db, [(feed_id, name) for name in names])),
             mine.where(ENTRY.c.canonical_url.in_(urls)),
             aliased.where(ALIAS.c.feed_id == feed_id, ALIAS.c.identity.in_(names)),
         ):
             found.extend((row.name, _known(row, "")) for row in db.execute(query))
+    return found
+
+
+def known_of_feeds(
+    db: Connection, wanted: Mapping[FeedId, Sequence[Entry]]
+) -> dict[FeedId, list[tuple[str, KnownEntry]]]:
+    """As `known_entries`, for entries of many feeds: in the same few statements, however many feeds there are."""
+    every = [(feed, entry) for feed, entries in wanted.items() for entry in entries]
+    mine = select(ENTRY.c.feed_id, ENTRY.c.identity.label("name"), *KNOWN)
+    aliased = select(ALIAS.c.feed_id, ALIAS.c.identity.label("name"), *KNOWN)
+    aliased = aliased.join(ENTRY, ENTRY.c.id == ALIAS.c.entry_id)
+    found: dict[FeedId, list[tuple[str, KnownEntry]]] = {feed: [] for feed in wanted}
+    for part in chunks(every):
+        names = [(feed, entry.identity) for feed, entry in part]
+        urls = [(feed, entry.canonical_url) for feed, entry in part if entry.canonical_url]
+        queries: list[Select[Any]] = [
+            mine.where(has_identity(db, names)),
+            mine.where(tuple_(ENTRY.c.feed_id, ENTRY.c.canonical_url).in_(urls)),
+            aliased.where(tuple_(ALIAS.c.feed_id, ALIAS.c.identity).in_(names)),
+        ]
+        for query in queries:
+            for row in db.execute(query):
+                found[FeedId(row.feed_id)].append((row.name, _known(row, "")))
     return found
 
 
@@ -119,7 +142,22 @@ def _numbered(seen: Seen, entries: Mapping[str, EntryId]) -> Seen:
 
 def write_news(db: Connection, feed_id: FeedId, news: News, now: datetime) -> dict[str, EntryId]:
     """Keeps new and edited entries and new identities of one feed; the entries that were new, by identity."""
-    new = _add_entries(db, feed_id, news.new, now)
+    new = _add_entries(db, [(feed_id, *one) for one in news.new], now)
+    _write_changed(db, feed_id, news, now)
+    return {identity: number for (_, identity), number in new.items()}
+
+
+def write_news_of_feeds(db: Connection, news: Mapping[FeedId, News], now: datetime) -> int:
+    """As `write_news`, for many feeds together; how many entries were new."""
+    new = _add_entries(db, [(feed, *one) for feed, of_feed in news.items() for one in of_feed.new], now)
+    for feed, of_feed in news.items():
+        _write_changed(db, feed, of_feed, now)
+    return len(new)
+
+
+def _write_changed(db: Connection, feed_id: FeedId, news: News, now: datetime) -> None:
+    if not (news.edits or news.aliases):
+        return
     # One may have been removed for its age since it was read.
     there = _held(db, {edit.id for edit in news.edits} | {alias.id for alias in news.aliases})
     for edit in news.edits:
@@ -132,7 +170,6 @@ def write_news(db: Connection, feed_id: FeedId, news: News, now: datetime) -> di
     ]
     if rows:
         db.execute(insert_new(db, ALIAS), rows)
-    return new
 
 
 def _held(db: Connection, entries: Iterable[EntryId]) -> set[int]:
@@ -142,23 +179,25 @@ def _held(db: Connection, entries: Iterable[EntryId]) -> set[int]:
 
 
 def _add_entries(
-    db: Connection, feed_id: FeedId, signed: Sequence[tuple[Entry, Signature]], now: datetime
-) -> dict[str, EntryId]:
-    """Those of these entries that were new to the feed; they wait for the clusterer (`pending`)."""
-    new: dict[str, EntryId] = {}
+    db: Connection, signed: Sequence[tuple[FeedId, Entry, Signature]], now: datetime
+) -> dict[tuple[FeedId, str], EntryId]:
+    """Those of these entries that were new to their feeds; they wait for the clusterer (`pending`)."""
+    new: dict[tuple[FeedId, str], EntryId] = {}
     for part in chunks(signed):
         rows = [
-            _entry_values(entry) | {"feed_id": feed_id, "first_seen_at": now, "pending": True, "relation": ""}
-            for entry, _ in part
+            _entry_values(entry) | {"feed_id": feed, "first_seen_at": now, "pending": True, "relation": ""}
+            for feed, entry, _ in part
         ]
-        stored = insert_new(db, ENTRY).returning(ENTRY.c.id, ENTRY.c.identity)
-        numbers = {row.identity: EntryId(row.id) for row in db.execute(stored, rows)}
+        stored = insert_new(db, ENTRY).returning(ENTRY.c.id, ENTRY.c.feed_id, ENTRY.c.identity)
+        numbers = {
+            (FeedId(row.feed_id), str(row.identity)): EntryId(row.id) for row in db.execute(stored, rows)
+        }
         new |= numbers
         count_written(db, len(part))
         fresh = [
-            (numbers[entry.identity], entry, signature)
-            for entry, signature in part
-            if entry.identity in numbers
+            (numbers[feed, entry.identity], entry, signature)
+            for feed, entry, signature in part
+            if (feed, entry.identity) in numbers
         ]
         if fresh:
             db.execute(

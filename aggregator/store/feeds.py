@@ -347,11 +347,21 @@ def count_due(db: Connection, now: datetime) -> int:
 def import_feeds(db: Connection, sources: Sequence[str]) -> dict[str, FeedId]:
     """The feeds that imported entries of these sources belong to, made where they are missing."""
     urls = {IMPORTED + source: source for source in sources}
-    rows = [feed_values(Feed(url, source, "", ""), 0, None) for url, source in urls.items()]
-    if rows:
+    found = _numbers_of(db, urls)
+    missing = [url for url in urls if url not in found]
+    if missing:
+        rows = [feed_values(Feed(url, urls[url], "", ""), 0, None) for url in missing]
         db.execute(insert_new(db, FEED), rows)
-    found = db.execute(select(FEED.c.url, FEED.c.id).where(FEED.c.url.in_(urls)))
-    return {urls[row.url]: FeedId(row.id) for row in found}
+        found |= _numbers_of(db, missing)
+    return {urls[url]: number for url, number in found.items()}
+
+
+def _numbers_of(db: Connection, urls: Iterable[str]) -> dict[str, FeedId]:
+    return {
+        row.url: FeedId(row.id)
+        for part in chunks(urls)
+        for row in db.execute(select(FEED.c.url, FEED.c.id).where(FEED.c.url.in_(part)))
+    }
 
 
 def write_state(db: Connection, state: FeedState) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, TextClause, bindparam, text
+from sqlalchemy import BigInteger, ColumnElement, TextClause, bindparam, text, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import Text
@@ -13,13 +13,17 @@ from aggregator.store.tables import ENTRY
 from aggregator.types import FeedId
 
 OWNED = (
-    "entry.id IN (SELECT entry_identity.entry_id FROM entry_identity WHERE entry_identity.feed_id = :owner "
-    "AND entry_identity.identity IN (SELECT CAST(md5(name) AS uuid) FROM unnest(:names) AS given (name)))"
+    "entry.id IN (SELECT entry_identity.entry_id FROM entry_identity "
+    "JOIN unnest(:owners, :names) AS given (owner, name) "
+    "ON entry_identity.feed_id = given.owner AND entry_identity.identity = CAST(md5(given.name) AS uuid))"
 )
 
 
-def has_identity(db: Connection, feed: FeedId, names: Sequence[str]) -> ColumnElement[bool] | TextClause:
-    """Whether an entry of this feed has one of these identities."""
+def has_identity(db: Connection, names: Sequence[tuple[FeedId, str]]) -> ColumnElement[bool] | TextClause:
+    """Whether an entry is one of its feed's with one of these identities."""
     if db.dialect.name == "sqlite":
-        return ENTRY.c.identity.in_(names)
-    return text(OWNED).bindparams(bindparam("owner", feed), bindparam("names", list(names), ARRAY(Text)))
+        return tuple_(ENTRY.c.feed_id, ENTRY.c.identity).in_(names)
+    return text(OWNED).bindparams(
+        bindparam("owners", [feed for feed, _ in names], ARRAY(BigInteger)),
+        bindparam("names", [name for _, name in names], ARRAY(Text)),
+    )

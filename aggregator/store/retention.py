@@ -6,11 +6,13 @@ entries (corrections) keeps their events for ever.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from sqlalchemy import Row as ResultRow
 from sqlalchemy import delete, insert, literal, or_, select, tuple_, update
 from sqlalchemy.engine import Connection
 
@@ -274,21 +276,47 @@ def pruned_entries(db: Connection, feed: FeedId, entries: Collection[Entry]) -> 
         names = [_key(entry.identity) for entry in part]
         urls = [key for entry in part if (key := _key(entry.canonical_url))]
         of_feed = select(PRUNED).where(PRUNED.c.feed_id == feed)
-        rows = db.execute(of_feed.where(among(PRUNED.c.identity, names))).all()
-        by_name = {row.identity: row for row in rows}
-        rows = db.execute(of_feed.where(among(PRUNED.c.url_key, urls))).all() if urls else []
-        by_place = {(row.url_key, row.title_key): row for row in rows}
-        for entry in part:
-            url, title = _key(entry.canonical_url), _key(entry.title.casefold())
-            row = by_name.get(_key(entry.identity))
-            if row is not None and (
-                (url != 0 and row.url_key == url)
-                or (not entry.date_guessed and row.published_at == entry.published_at)
-                or row.title_key == title
-            ):
-                found[entry.identity] = EntryId(row.entry_id)
-            elif url and (url, title) in by_place:
-                found[entry.identity] = EntryId(by_place[url, title].entry_id)
+        by_name = db.execute(of_feed.where(among(PRUNED.c.identity, names))).all()
+        by_place = db.execute(of_feed.where(among(PRUNED.c.url_key, urls))).all() if urls else []
+        found |= _gone(part, by_name, by_place)
+    return found
+
+
+def pruned_of_feeds(
+    db: Connection, wanted: Mapping[FeedId, Collection[Entry]]
+) -> dict[FeedId, dict[str, EntryId]]:
+    """As `pruned_entries`, for entries of many feeds in the same two statements; feeds without any are left out."""
+    if db.execute(select(PRUNED.c.feed_id).limit(1)).first() is None:
+        return {}
+    by_name: dict[FeedId, list[ResultRow[Any]]] = defaultdict(list)
+    by_place: dict[FeedId, list[ResultRow[Any]]] = defaultdict(list)
+    for part in chunks((feed, entry) for feed, entries in wanted.items() for entry in entries):
+        names = [(feed, _key(entry.identity)) for feed, entry in part]
+        urls = [(feed, key) for feed, entry in part if (key := _key(entry.canonical_url))]
+        for column, keys, found in ((PRUNED.c.identity, names, by_name), (PRUNED.c.url_key, urls, by_place)):
+            for row in db.execute(select(PRUNED).where(tuple_(PRUNED.c.feed_id, column).in_(keys))):
+                found[FeedId(row.feed_id)].append(row)
+    gone = {feed: _gone(entries, by_name[feed], by_place[feed]) for feed, entries in wanted.items()}
+    return {feed: entries for feed, entries in gone.items() if entries}
+
+
+def _gone(
+    entries: Collection[Entry], named: Sequence[ResultRow[Any]], placed: Sequence[ResultRow[Any]]
+) -> dict[str, EntryId]:
+    by_name = {row.identity: row for row in named}
+    by_place = {(row.url_key, row.title_key): row for row in placed}
+    found: dict[str, EntryId] = {}
+    for entry in entries:
+        url, title = _key(entry.canonical_url), _key(entry.title.casefold())
+        row = by_name.get(_key(entry.identity))
+        if row is not None and (
+            (url != 0 and row.url_key == url)
+            or (not entry.date_guessed and row.published_at == entry.published_at)
+            or row.title_key == title
+        ):
+            found[entry.identity] = EntryId(row.entry_id)
+        elif url and (url, title) in by_place:
+            found[entry.identity] = EntryId(by_place[url, title].entry_id)
     return found
 
 

@@ -461,6 +461,34 @@ class OutboxRow(Row, table=True):
     dead_at: datetime | None = Field(sa_column=_time(nullable=True))
 
 
+class ImportRow(Row, table=True):
+    """An import that is under way or was broken off: how far it came (store.imports.Reached).
+
+    `identity` is a hash of the file's size, beginning and end. The row goes when all of the file is kept.
+    """
+
+    __tablename__ = "import"
+    identity: str = Field(sa_column=Column(Text, primary_key=True))
+    lines: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    text_bytes: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    disk_bytes: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    entries_read: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    entries_new: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    entries_edited: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    bad: int = Field(sa_column=Column(BIG_ID, nullable=False))
+    bad_lines: str = Field(sa_column=_text())
+    at: datetime = Field(sa_column=_time())
+
+
+class ImportKeysRow(Row, table=True):
+    """Hashes of source and id of the entries up to a line of a file whose import is under way: eight bytes each."""
+
+    __tablename__ = "import_keys"
+    identity: str = Field(sa_column=Column(Text, ForeignKey("import.identity"), primary_key=True))
+    line: int = Field(sa_column=Column(BIG_ID, primary_key=True, autoincrement=False))
+    hashes: bytes = Field(sa_column=_bytes())
+
+
 def table_of(row: type[Row]) -> Table:
     """The SQLAlchemy table behind a row class, for core statements."""
     return Row.metadata.tables[str(row.__tablename__)]
@@ -489,3 +517,5 @@ CORRECTION = table_of(CorrectionRow)
 CHANGE = table_of(ChangeRow)
 WEBHOOK = table_of(WebhookRow)
 OUTBOX = table_of(OutboxRow)
+IMPORT = table_of(ImportRow)
+IMPORT_KEYS = table_of(ImportKeysRow)

@@ -1,5 +1,17 @@
-"""Parsing and normalising in processes that can be killed: a hostile feed costs its own job, nothing else."""
+"""Work in processes that can be killed: a hostile feed costs its own job, nothing else; and on all cores."""
 
+from aggregator.workers.crew import Alone, Crew, CrewError, Lost, Processes
+from aggregator.workers.limits import JobLimits
 from aggregator.workers.pool import ParserPool, PoolClosedError, end_fork_server
 
-__all__ = ["ParserPool", "PoolClosedError", "end_fork_server"]
+__all__ = [
+    "Alone",
+    "Crew",
+    "CrewError",
+    "JobLimits",
+    "Lost",
+    "ParserPool",
+    "PoolClosedError",
+    "Processes",
+    "end_fork_server",
+]

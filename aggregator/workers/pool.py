@@ -88,7 +88,7 @@ class ParserPool:
         atexit.register(self.close)
         # It loads the parsers while the first feeds are fetched. A failure is told by the first that needs it.
         with self._lock, suppress(OSError):
-            _start_fork_server()
+            start_fork_server()
 
     def read(
         self, fetched: Fetched, now: datetime, seen: Seen | None = NOTHING_SEEN
@@ -171,7 +171,7 @@ class ParserPool:
                     raise _LostError(NOT_STARTED.format(error)) from None
             time.sleep(RETRY_PAUSE_SECONDS)
             with self._lock, suppress(OSError):
-                _start_fork_server()
+                start_fork_server()
 
     def _start_worker(self, seat: _Seat) -> _Worker:
         with self._lock:
@@ -201,7 +201,7 @@ class ParserPool:
             return worker.end() if worker else None
 
 
-def _start_fork_server() -> None:
+def start_fork_server() -> None:
     """Starts the process that starts the workers unless it runs. Raises OSError if it can't."""
     # In Python 3.11 it looks for the parsers without knowing the search path of this process. If it can't find them
     # it says nothing, and each worker loads them for itself, which takes a second and 30 MB each time.

@@ -76,12 +76,12 @@ def work(connection: Connection, job: Job) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     _lower(resource.RLIMIT_CORE, 0)
-    idle = _address_space()
+    idle = address_space()
     try:
         connection.send(None)
         while True:
             fetched, now, seen, limits = connection.recv()
-            _limit(limits, idle)
+            limit_job(limits, idle)
             fetched = replace(fetched, body=connection.recv_bytes())
             result = _do(job, fetched, now, seen)
             is_spent = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > SPENT_BYTES
@@ -95,13 +95,13 @@ def work(connection: Connection, job: Job) -> None:
         return
 
 
-def _address_space() -> int:
+def address_space() -> int:
     """Bytes of address space of this process: on some systems an archive of locales makes up most of it."""
     with open("/proc/self/statm", "rb") as pages:  # noqa: PTH123 (pathlib is not needed for anything else here)
         return int(pages.read().split()[0]) * resource.getpagesize()
 
 
-def _limit(limits: JobLimits, idle: int) -> None:
+def limit_job(limits: JobLimits, idle: int) -> None:
     """Has this process ended when it takes more for its next job."""
     if limits.is_large:
         os.nice(LARGE_NICE)
