@@ -337,6 +337,7 @@ def test_the_processes_on_postgresql_say_that_they_run_until_they_are_gone(
     assert [one.name for one in running(store)] == ["three:9:c"]
 
 
+@pytest.mark.sqlite("a daemon as a whole; what it writes is tried on both above")
 def test_a_daemon_is_among_the_processes_while_it_runs_and_its_day_is_counted(
     tmp_path: Path, loopback: LoopbackServer
 ) -> None:
