@@ -10,7 +10,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "": ("aggregator", "aggregator --opml ~/news.opml poll", "aggregator events --help"),
         "serve": ("aggregator serve --port 8080", "aggregator serve --no-web"),
         "poll": ("aggregator poll --all",),
-        "import": ("aggregator import archive.jsonl.gz", "aggregator import - < entries.jsonl"),
+        "import": ("aggregator import archive.jsonl.gz --cores 4", "aggregator import - < entries.jsonl"),
         "evaluate": ("aggregator evaluate entries.jsonl labels.tsv --orders 3",),
         "explain": ("aggregator explain 17", "aggregator explain 17 42"),
         "events": ("aggregator events", "aggregator events lighthouse storm --limit 10"),
@@ -48,6 +48,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "db check": ("aggregator db check --repair",),
         "db vacuum": ("aggregator db vacuum",),
         "db upgrade": ("aggregator db upgrade",),
+        "db move": ("aggregator db move postgresql://news@db.example/news",),
         "demo": ("aggregator demo --keep",),
         "completion": ("aggregator completion bash > aggregator.bash",),
     }

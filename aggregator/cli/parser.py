@@ -165,7 +165,7 @@ def _entries(commands: _Commands) -> None:
         type=_positive,
         default=None,
         metavar="N",
-        help="processes that read and weigh (default: one for each core of this machine); the result is the same",
+        help="processes that read (default: one for each core of this machine); the result is the same",
     )
     _as_json(bring)
     measure = commands.add(
