@@ -30,7 +30,9 @@ def loopback() -> Iterator[LoopbackServer]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that keeps something runs on both databases, unless it is marked."""
-    if "kind" in metafunc.fixturenames:
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    is_its_own = any("kind" in (names.split(",") if isinstance(names, str) else names) for names in named)
+    if "kind" in metafunc.fixturenames and not is_its_own:
         metafunc.parametrize("kind", kinds_of(metafunc.definition), indirect=True, scope="module")
 
 

@@ -195,7 +195,8 @@ def test_nothing_is_mended_or_removed_beside_the_process_that_groups(grouped: Pr
     with store.write() as db:
         db.execute(text(BREAKING[Check.COUNTS]))
     with hold_role(store.engine, "cluster"):
-        for words in (("check", "--repair"), ("prune",), ("vacuum",)):
+        of_files = () if store.engine.dialect.name == "postgresql" else (("vacuum",),)
+        for words in (("check", "--repair"), ("prune",), *of_files):
             assert "aggregator:" in grouped.run("db", *words, status=1).stderr
         grouped.run("db", "prune", "--dry-run")
         grouped.run("db", "check", status=3)
