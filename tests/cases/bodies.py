@@ -27,7 +27,8 @@ def _text(stage: Stage, extra: str = "", *, body: bytes = b"") -> str:
     stage.serve(ok(body or rss(item("one", extra=extra))))
     assert stage.poll().new == 1
     (row,) = stage.rows(
-        "SELECT title, text, html, author, url, guid, source FROM v1_entry JOIN (SELECT source FROM entry) AS kept ON true"
+        "SELECT title, text, html, author, url, guid, source FROM v1_entry "
+        "JOIN (SELECT source FROM entry) AS kept ON true"
     )
     return "\n".join(row)
 

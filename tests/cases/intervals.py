@@ -45,7 +45,7 @@ def minimum_interval_after_a_restart(stage: Stage) -> None:
     stage.serve(ok())
     stage.poll()
     stage.store.close()
-    stage.store = open_store(f"sqlite:///{stage.folder / 'news.db'}")
+    stage.store = open_store(stage.store.engine.url.render_as_string(hide_password=False))
     assert stage.pass_over(hours=0.1) == []
 
 
