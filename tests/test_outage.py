@@ -85,8 +85,8 @@ def test_a_daemon_outlives_its_database_and_says_so_once(
     said = [json.loads(line) for line in log.read_text().splitlines()]
     assert "Traceback" not in log.read_text()
     # A feed that answered too late on a busy machine is no matter here.
-    told = [line for line in said if line["level"] not in {"INFO", "DEBUG"} and "feed" not in line]
-    assert [line["level"] for line in told] == ["ERROR"], told
+    loud = [line for line in said if line["level"] not in {"INFO", "DEBUG"} and "feed" not in line]
+    assert [line["level"] for line in loud] == ["ERROR"], loud
 
 
 def _follow(told: Iterator[str]) -> Iterator[str]:
