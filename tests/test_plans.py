@@ -12,10 +12,10 @@ from sqlalchemy import event, insert, text
 from sqlalchemy.engine import Connection
 
 from aggregator.config import load_settings
-from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store
+from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store, retention
 from aggregator.store.syncing import sync_feeds
-from aggregator.store.tables import DECISION, ENTRY, EVENT, SIGNATURE
-from aggregator.types import EventFilter, EventId, EventTime, Feed
+from aggregator.store.tables import DECISION, ENTRY, EVENT, PRUNED, SIGNATURE
+from aggregator.types import Entry, EventFilter, EventId, EventTime, Feed, FeedId
 from tests.databases import Databases
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -52,6 +52,11 @@ WHOLE_TABLE = {
 first) no index could read more quickly."""
 
 
+def _removed(number: int) -> dict[str, Any]:
+    keys = dict.fromkeys(("identity", "url_key", "title_key", "entry_id"), number)
+    return {"feed_id": 1, "published_at": NOW, "day": 20_000} | keys
+
+
 @pytest.fixture(scope="module")
 def filled(shared_databases: Databases) -> Iterator[Store]:
     """A store with much in it, of which nothing waits."""
@@ -66,6 +71,7 @@ def filled(shared_databases: Databases) -> Iterator[Store]:
         db.execute(insert(ENTRY), [_entry(number, states[0].id) for number in numbers])
         db.execute(insert(SIGNATURE), [_signature(number) for number in numbers])
         db.execute(insert(DECISION), [_decision(number) for number in numbers])
+        db.execute(insert(PRUNED), [_removed(number) for number in numbers])
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT", writes=True) as db:
         db.exec_driver_sql("ANALYZE")
     yield store
@@ -105,8 +111,8 @@ def _decision(number: int) -> dict[str, Any]:
     return {"entry_id": number, "at": NOW, "compared": b"", "regroup": False} | figures
 
 
-@pytest.mark.parametrize("asked", ASKED)
-def test_what_a_timer_asks_reads_no_whole_table(filled: Store, asked: str) -> None:
+def _steps(filled: Store, asked: Callable[[Connection], object]) -> list[str]:
+    """How the database does what is asked, step by step."""
     statements: list[tuple[str, Any]] = []
 
     def note(_db: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -117,10 +123,44 @@ def test_what_a_timer_asks_reads_no_whole_table(filled: Store, asked: str) -> No
     with filled.write() as db:
         event.listen(filled.engine, "before_cursor_execute", note)
         try:
-            ASKED[asked](db)
+            asked(db)
         finally:
             event.remove(filled.engine, "before_cursor_execute", note)
         assert statements
-        for statement, parameters in statements:
-            plan = [str(row) for row in db.exec_driver_sql(f"{explain} {statement}", parameters)]
-            assert [step for step in plan if re.search(WHOLE_TABLE[dialect], step)] == [], statement
+        return [
+            str(row)
+            for statement, parameters in statements
+            for row in db.exec_driver_sql(f"{explain} {statement}", parameters)
+        ]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_what_a_timer_asks_reads_no_whole_table(filled: Store, asked: str) -> None:
+    whole = WHOLE_TABLE[filled.engine.dialect.name]
+    assert [step for step in _steps(filled, ASKED[asked]) if re.search(whole, step)] == []
+
+
+OF_FEEDS: dict[str, Callable[[Connection], object]] = {
+    "entries": lambda db: entries.known_of_feeds(db, {FeedId(n): [_item(n), _item(9)] for n in (1, 2)}),
+    "removed items": lambda db: retention.pruned_of_feeds(db, {FeedId(n): [_item(n)] for n in (1, 2)}),
+}
+
+
+def _item(number: int) -> Entry:
+    url = f"https://paper.example/{number}"
+    texts = dict.fromkeys(("summary", "text", "html", "lang", "author", "source", "content_hash"), "")
+    return Entry(
+        identity=str(number), guid="", url=url, canonical_url=url, title="News", published_at=NOW,
+        date_guessed=False, truncated=False, text_key=0, title_key=0, listed=(), **texts,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kept", OF_FEEDS)
+def test_what_feeds_hold_is_found_without_reading_all_that_one_of_them_holds(
+    filled: Store, kept: str
+) -> None:
+    too_much = {
+        "sqlite": r"SCAN (?:entry|entry_alias|pruned|own)\b(?! USING COVERING INDEX pruned_url)|\(feed_id=\?\)",
+        "postgresql": r"Seq Scan on entry_0_|Index Cond: \(feed_id = \S+\)'",
+    }[filled.engine.dialect.name]
+    assert [step for step in _steps(filled, OF_FEEDS[kept]) if re.search(too_much, step)] == []

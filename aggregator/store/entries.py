@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.activity import count_activity
 from aggregator.store.dialect import among, chunks, insert_new
 from aggregator.store.feeds import write_seen, write_state
 from aggregator.store.hosts import leave_host
-from aggregator.store.identities import has_identity
+from aggregator.store.owned import is_one_of
 from aggregator.store.partitions import count_written
 from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
 from aggregator.types import (
@@ -38,29 +38,18 @@ MOST_ALIKE = 2000
 
 
 def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> list[tuple[str, KnownEntry]]:
-    """What the feed's stored entries answer to: (identity or alias, entry), also for those of equal URL.
-
-    Covers every stored entry of the feed that has the identity, an alias or the canonical URL of one of `entries`.
-    """
-    mine = select(ENTRY.c.identity.label("name"), *KNOWN).where(ENTRY.c.feed_id == feed_id)
-    aliased = select(ALIAS.c.identity.label("name"), *KNOWN).join(ENTRY, ENTRY.c.id == ALIAS.c.entry_id)
-    found: list[tuple[str, KnownEntry]] = []
-    for part in chunks(entries):
-        names = [entry.identity for entry in part]
-        urls = [entry.canonical_url for entry in part if entry.canonical_url]
-        for query in (
-            mine.where(has_identity(db, [(feed_id, name) for name in names])),
-            mine.where(ENTRY.c.canonical_url.in_(urls)),
-            aliased.where(ALIAS.c.feed_id == feed_id, ALIAS.c.identity.in_(names)),
-        ):
-            found.extend((row.name, _known(row, "")) for row in db.execute(query))
-    return found
+    """As `known_of_feeds`, for entries of one feed."""
+    return known_of_feeds(db, {feed_id: entries})[feed_id]
 
 
 def known_of_feeds(
     db: Connection, wanted: Mapping[FeedId, Sequence[Entry]]
 ) -> dict[FeedId, list[tuple[str, KnownEntry]]]:
-    """As `known_entries`, for entries of many feeds: in the same few statements, however many feeds there are."""
+    """What each feed's stored entries answer to: (identity or alias, entry), also for those of equal URL.
+
+    Covers every stored entry of a feed that has the identity, an alias or the canonical URL of one of its entries
+    in `wanted`; in the same few statements, however many feeds there are.
+    """
     every = [(feed, entry) for feed, entries in wanted.items() for entry in entries]
     mine = select(ENTRY.c.feed_id, ENTRY.c.identity.label("name"), *KNOWN)
     aliased = select(ALIAS.c.feed_id, ALIAS.c.identity.label("name"), *KNOWN)
@@ -69,12 +58,11 @@ def known_of_feeds(
     for part in chunks(every):
         names = [(feed, entry.identity) for feed, entry in part]
         urls = [(feed, entry.canonical_url) for feed, entry in part if entry.canonical_url]
-        queries: list[Select[Any]] = [
-            mine.where(has_identity(db, names)),
-            mine.where(tuple_(ENTRY.c.feed_id, ENTRY.c.canonical_url).in_(urls)),
-            aliased.where(tuple_(ALIAS.c.feed_id, ALIAS.c.identity).in_(names)),
-        ]
-        for query in queries:
+        for query in (
+            mine.where(is_one_of(db, ENTRY.c.identity, names)),
+            mine.where(is_one_of(db, ENTRY.c.canonical_url, urls)),
+            aliased.where(is_one_of(db, ALIAS.c.identity, names)),
+        ):
             for row in db.execute(query):
                 found[FeedId(row.feed_id)].append((row.name, _known(row, "")))
     return found

@@ -20,6 +20,7 @@ from aggregator.store.corrections import corrections_of
 from aggregator.store.dialect import UtcDateTime, among, chunks, lock_grouping
 from aggregator.store.events import add_changes
 from aggregator.store.feeds import seen_of
+from aggregator.store.owned import is_one_of
 from aggregator.store.partitions import Range
 from aggregator.store.tables import (
     ACTIVITY,
@@ -266,26 +267,18 @@ def forget_pruned(db: Connection, now: datetime, version: int) -> int:
 
 
 def pruned_entries(db: Connection, feed: FeedId, entries: Collection[Entry]) -> dict[str, EntryId]:
-    """Those of these entries that were here and went for their age, by identity, with the numbers they had.
-
-    One is known by its identity, or by its address together with its title. One whose address, date and title are
-    all others than those that its identity stood for is another story.
-    """
-    found: dict[str, EntryId] = {}
-    for part in chunks(entries):
-        names = [_key(entry.identity) for entry in part]
-        urls = [key for entry in part if (key := _key(entry.canonical_url))]
-        of_feed = select(PRUNED).where(PRUNED.c.feed_id == feed)
-        by_name = db.execute(of_feed.where(among(PRUNED.c.identity, names))).all()
-        by_place = db.execute(of_feed.where(among(PRUNED.c.url_key, urls))).all() if urls else []
-        found |= _gone(part, by_name, by_place)
-    return found
+    """As `pruned_of_feeds`, for entries of one feed."""
+    return pruned_of_feeds(db, {feed: entries}).get(feed, {})
 
 
 def pruned_of_feeds(
     db: Connection, wanted: Mapping[FeedId, Collection[Entry]]
 ) -> dict[FeedId, dict[str, EntryId]]:
-    """As `pruned_entries`, for entries of many feeds in the same two statements; feeds without any are left out."""
+    """Those of these entries that were here and went for their age, by identity, with the numbers they had.
+
+    One is known by its identity, or by its address together with its title. One whose address, date and title are
+    all others than those that its identity stood for is another story. Feeds without any are left out.
+    """
     if db.execute(select(PRUNED.c.feed_id).limit(1)).first() is None:
         return {}
     by_name: dict[FeedId, list[ResultRow[Any]]] = defaultdict(list)
@@ -294,7 +287,7 @@ def pruned_of_feeds(
         names = [(feed, _key(entry.identity)) for feed, entry in part]
         urls = [(feed, key) for feed, entry in part if (key := _key(entry.canonical_url))]
         for column, keys, found in ((PRUNED.c.identity, names, by_name), (PRUNED.c.url_key, urls, by_place)):
-            for row in db.execute(select(PRUNED).where(tuple_(PRUNED.c.feed_id, column).in_(keys))):
+            for row in db.execute(select(PRUNED).where(is_one_of(db, column, keys))):
                 found[FeedId(row.feed_id)].append(row)
     gone = {feed: _gone(entries, by_name[feed], by_place[feed]) for feed, entries in wanted.items()}
     return {feed: entries for feed, entries in gone.items() if entries}
