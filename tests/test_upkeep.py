@@ -173,6 +173,42 @@ def test_an_index_of_words_out_of_step_is_found_and_mended(grouped: Program) -> 
     assert "Nothing is wrong" in grouped.run("db", "check").stdout
 
 
+@pytest.mark.postgresql("SQLite refuses it: there an entry's event is a foreign key")
+def test_an_entry_of_an_event_that_is_not_there_is_found_and_grouped_anew(grouped: Program) -> None:
+    event, number = grouped.query(
+        "SELECT event_id, max(entry_id) FROM v1_event_entry WHERE relation <> 'canonical' GROUP BY event_id"
+    )[0]
+    change(grouped.database, f"UPDATE entry SET event_id = 999999 WHERE id = {number}")
+    said = grouped.run("db", "check", status=3).stdout
+    assert Check.ORPHANS in said
+    assert f"id {number}" in said
+    grouped.run("db", "check", "--repair")
+    assert "Nothing is wrong" in grouped.run("db", "check").stdout
+    assert grouped.query(f"SELECT event_id FROM v1_event_entry WHERE entry_id = {number}") == [(event,)]
+
+
+LOSING = {
+    "one that is not known": "DELETE FROM entry_identity WHERE entry_id = 1",
+    "one of no entry": f"INSERT INTO entry_identity VALUES (1, CAST(md5('lost') AS uuid), {1 << 40})",
+    "one of another name": "UPDATE entry_identity SET identity = CAST(md5('lost') AS uuid) WHERE entry_id = 2",
+}
+
+
+@pytest.mark.postgresql("on SQLite they are kept by an index")
+@pytest.mark.parametrize("lost", LOSING)
+def test_identities_that_do_not_fit_their_entries_are_found_and_mended(news: News, lost: str) -> None:
+    store = open_store(news.settings["DATABASE"])
+    before = news.rows("SELECT * FROM entry_identity ORDER BY entry_id")
+    with store.write() as db:
+        db.execute(text(LOSING[lost]))
+    found = find_faults(store)
+    assert [check for check, faults in found.items() if faults] == [Check.IDENTITIES]
+    repair(store, found[Check.IDENTITIES], NOON)
+    assert not any(find_faults(store).values())
+    assert news.rows("SELECT * FROM entry_identity ORDER BY entry_id") == before
+    store.close()
+
+
 @pytest.mark.sqlite("PostgreSQL keeps no such row")
 def test_a_row_that_points_nowhere_is_found_and_not_mended(grouped: Program) -> None:
     change(

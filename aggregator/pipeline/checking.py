@@ -76,6 +76,8 @@ MENDING: dict[Check, Mend] = {
     Check.OTHER_SCHEME: _sign,
     Check.DAYS: _with_rows(Check.DAYS, checking.date_signatures),
     Check.UNGROUPED: _with_rows(Check.UNGROUPED, checking.ask_to_group),
+    Check.ORPHANS: _with_rows(Check.ORPHANS, checking.ask_to_group),
+    Check.IDENTITIES: _in_one(checking.renew_identities),
     Check.EMPTY: _dated(_remove_empty),
 }
 

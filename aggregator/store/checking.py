@@ -28,6 +28,8 @@ class Check(StrEnum):
     OTHER_SCHEME = "signatures of another scheme"
     DAYS = "signatures by day"
     UNGROUPED = "entries without an event"
+    ORPHANS = "entries of an event that is not there"
+    IDENTITIES = "identities of entries"
     COUNTS = "counts of events"
     RECORDS = "records of events"
     EMPTY = "events without entries"
@@ -51,6 +53,8 @@ QUERIES = {
     Check.DAYS: "SELECT entry.id FROM entry JOIN signature ON signature.entry_id = entry.id "
     "WHERE signature.at <> entry.published_at",
     Check.UNGROUPED: "SELECT id FROM entry WHERE event_id IS NULL AND NOT pending",
+    Check.ORPHANS: "SELECT entry.id FROM entry LEFT JOIN event ON event.id = entry.event_id "
+    "WHERE entry.event_id IS NOT NULL AND event.id IS NULL",
     Check.COUNTS: "SELECT event.id FROM event LEFT JOIN (SELECT event_id, count(*) AS entries FROM entry "
     "WHERE event_id IS NOT NULL GROUP BY event_id) AS found ON found.event_id = event.id "
     "WHERE event.merged_into IS NULL AND found.entries <> event.entry_count",
@@ -65,7 +69,15 @@ QUERIES = {
 }
 """Each gives the ids of what does not fit."""
 
-REPAIRABLE = frozenset(QUERIES) - {Check.MERGED}
+OF_POSTGRESQL = {
+    Check.IDENTITIES: "SELECT COALESCE(entry.id, known.entry_id) FROM entry FULL JOIN entry_identity AS known "
+    "ON known.feed_id = entry.feed_id AND known.identity = CAST(md5(entry.identity) AS uuid) "
+    "WHERE entry.id IS DISTINCT FROM known.entry_id",
+}
+"""What an index sees to on SQLite."""
+
+ANYWHERE = QUERIES | OF_POSTGRESQL
+REPAIRABLE = frozenset(ANYWHERE) - {Check.MERGED}
 
 
 def find_faults(store: Store, scheme: int) -> Iterator[tuple[Check, list[Fault]]]:
@@ -77,7 +89,7 @@ def find_faults(store: Store, scheme: int) -> Iterator[tuple[Check, list[Fault]]
         else:
             yield Check.FILE, _of_indexes(db)
         yield Check.VIEWS, list(_of_views(db))
-        for check in QUERIES:
+        for check in QUERIES if db.dialect.name == "sqlite" else ANYWHERE:
             found = faulty(db, check, scheme)
             example = f"id {found[0]}" if found else ""
             yield check, [Fault(check, len(found), example, check in REPAIRABLE)] if found else []
@@ -89,7 +101,7 @@ def find_faults(store: Store, scheme: int) -> Iterator[tuple[Check, list[Fault]]
 def faulty(db: Connection, check: Check, scheme: int) -> list[int]:
     """The ids of what does not fit."""
     bound = {"scheme": scheme} if check is Check.OTHER_SCHEME else {}
-    return [int(row[0]) for row in db.execute(text(QUERIES[check]), bound)]
+    return [int(row[0]) for row in db.execute(text(ANYWHERE[check]), bound)]
 
 
 def _of_file(db: Connection) -> list[Fault]:
@@ -153,6 +165,20 @@ def date_signatures(db: Connection, entries: list[int]) -> None:
 
 
 def ask_to_group(db: Connection, entries: list[int]) -> None:
-    """These entries wait for the clusterer."""
+    """These entries are in no event and wait for the clusterer."""
     for part in chunks(entries):
-        db.execute(update(ENTRY).where(among(ENTRY.c.id, part)).values(pending=True))
+        anew = update(ENTRY).where(among(ENTRY.c.id, part))
+        db.execute(anew.values(event_id=None, relation="", pending=True))
+
+
+def renew_identities(db: Connection) -> None:
+    """PostgreSQL's identities are those of the entries again; one that two entries have is the first one's."""
+    mine = "FROM entry WHERE entry.id = entry_identity.entry_id AND entry.feed_id = entry_identity.feed_id "
+    db.exec_driver_sql(
+        f"DELETE FROM entry_identity WHERE NOT EXISTS (SELECT 1 {mine} "  # noqa: S608 (ours)
+        "AND CAST(md5(entry.identity) AS uuid) = entry_identity.identity)"
+    )
+    db.exec_driver_sql(
+        "INSERT INTO entry_identity SELECT feed_id, CAST(md5(identity) AS uuid), id FROM entry ORDER BY id "
+        "ON CONFLICT DO NOTHING"
+    )
