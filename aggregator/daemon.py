@@ -48,6 +48,7 @@ from aggregator.store.feeds import (
 from aggregator.store.office import Office
 from aggregator.store.outbox import switch_webhook
 from aggregator.store.processes import RENEW_SECONDS, Presence, process_name
+from aggregator.store.room import keep_room
 from aggregator.supervisor import Supervisor
 from aggregator.timers import Timers
 from aggregator.types import FeedState
@@ -58,6 +59,7 @@ TICK_SECONDS = 1
 OPML_SECONDS = 1
 TIDY_SECONDS = 6 * 3600
 WATCH_SECONDS = 60
+ROOM_SECONDS = 60
 HEART_SECONDS = 10
 NETWORK_SECONDS = 15
 
@@ -131,6 +133,7 @@ def serve(settings: Settings, roles: Roles, ready: Callable[[], None] = lambda: 
         elif settings.webhook_url:
             log.warning("WEBHOOK_URL is not used here: the process that groups tells of events")
         timers.add("tidying", store.tidy, TIDY_SECONDS)
+        timers.add("room", partial(keep_room, store.engine, tries=1), ROOM_SECONDS)
         at_once, last = _start_watch(stack, parts, roles, office)
         if roles.web:
             _start_page(stack, store, settings, meters, alone=not (roles.poll or roles.cluster))

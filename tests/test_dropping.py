@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from aggregator.pipeline.correcting import pin
-from aggregator.store import dropping, partitions
+from aggregator.store import dropping
 from aggregator.store.partitions import PARTED, Range, ranges
 from aggregator.types import EntryId
+from tests.program import command, environment
 from tests.test_corrections import BRIDGE, FROST, PIANO, _entry
 from tests.test_retention import LATER, NOON, Archive
 
 pytestmark = pytest.mark.postgresql("SQLite has no partitions")
 FIRST = Range(0, 100_000)
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
@@ -115,8 +120,7 @@ def test_who_uses_the_tables_is_let_finish_and_it_goes_another_day(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _fill(archive)
-    for room in (dropping, partitions):
-        monkeypatch.setattr(room, "TRIES", 1)
+    monkeypatch.setattr(dropping, "TRIES", 1)
     with archive.store.read() as reader:
         reader.execute(text("SELECT count(*) FROM entry")).one()
         assert archive.prune() == 0
@@ -138,3 +142,51 @@ def test_the_change_log_loses_its_first_partition_and_keeps_its_last_line(archiv
         assert FIRST not in ranges(db, "change")
     lines = archive.rows("SELECT cursor, kind FROM v1_change")
     assert lines == [(FIRST.end + 1, "removed")]
+
+
+def test_the_change_log_loses_it_beside_a_reader_of_entries(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dropping, "TRIES", 1)
+    archive.bring(_entry("bridge-1", BRIDGE))
+    with archive.store.write() as db:
+        db.execute(text(f"SELECT setval('change_cursor_seq', {FIRST.end})"))
+    archive.now = LATER
+    with archive.store.read() as reader:
+        reader.execute(text("SELECT count(*) FROM entry JOIN event ON event.id = event_id")).one()
+        archive.prune()
+        with archive.store.read() as db:
+            assert FIRST not in ranges(db, "change")
+
+
+def test_of_a_process_that_is_killed_while_it_waits_to_drop_it_nothing_is_seen(
+    archive: Archive, tmp_path: Path
+) -> None:
+    _fill(archive)
+    with archive.store.write() as db:  # old by the clock of any process
+        here = f"SELECT event_id FROM entry WHERE id < {FIRST.end}"
+        db.execute(text(f"UPDATE event SET last_seen_at = '2020-01-01Z' WHERE id IN ({here})"))
+        db.execute(text(f"UPDATE entry SET first_seen_at = '2020-01-01Z' WHERE id < {FIRST.end}"))
+    before = archive.rows("SELECT * FROM v1_event ORDER BY id")
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%'"
+    )
+    settings = {"DATABASE": archive.settings.database, "KEEP_DAYS": 30}
+    with archive.store.read() as reader:
+        reader.execute(text("SELECT count(*) FROM link")).one()
+        pruning = subprocess.Popen(
+            command("db", "prune"), env=environment(tmp_path, settings), stderr=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while archive.rows(waits) == [(0,)]:
+            assert time.monotonic() < deadline
+            assert pruning.poll() is None
+            time.sleep(0.02)
+        pruning.kill()
+        pruning.wait()
+    assert archive.rows("SELECT * FROM v1_event ORDER BY id") == before
+    assert _has_first(archive)
+    assert archive.sound()
+    assert archive.prune() == 3
+    assert not _has_first(archive)
+    assert archive.sound()

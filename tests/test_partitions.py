@@ -17,7 +17,8 @@ from aggregator.store import Store, open_store
 from aggregator.store.dialect import among, insert_new, open_engine
 from aggregator.store.events import create_events
 from aggregator.store.feeds import import_feeds
-from aggregator.store.partitions import OF_ENTRIES, keep_room, make_room, ranges
+from aggregator.store.partitions import OF_ENTRIES, ranges
+from aggregator.store.room import keep_room, make_room
 from aggregator.store.tables import ENTRY, SIGNATURE
 from aggregator.types import FeedId
 from tests.databases import Databases

@@ -21,7 +21,7 @@ from aggregator.store.dropping import (
     plan_drops,
     remember_part,
 )
-from aggregator.store.partitions import Range, TablesBusyError, keep_room
+from aggregator.store.partitions import Range, TablesBusyError
 from aggregator.store.retention import (
     Place,
     Retention,
@@ -33,6 +33,7 @@ from aggregator.store.retention import (
     remove_old,
     retention,
 )
+from aggregator.store.room import keep_room
 from aggregator.store.space import give_back_pages
 from aggregator.types import EntryId
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import Commits, StoreError, UnreachableError, open_engine, refusals_told, tidy
-from aggregator.store.partitions import CHECKED_EVERY, keep_room, written
+from aggregator.store.partitions import TablesBusyError, written
+from aggregator.store.room import CHECKED_EVERY, FEW, keep_room
 from aggregator.store.schema import upgrade
 
 __all__ = ["Store", "StoreError", "UnreachableError", "open_store"]
@@ -55,7 +56,7 @@ class Store:
             self._written += written(connection)
         if self._written >= CHECKED_EVERY:
             self._written = 0
-            keep_room(self.engine)
+            _keep_room(self.engine)
 
     def guarded(self, check: Callable[[Connection], None]) -> Store:
         """The same database, whose writing transactions begin with the check; it forbids one by an exception."""
@@ -80,8 +81,17 @@ def open_store(url: str) -> Store:
     engine = open_engine(url)
     try:
         upgrade(engine)
-        keep_room(engine)
+        _keep_room(engine)
     except BaseException:
         engine.dispose()
         raise
     return Store(engine)
+
+
+def _keep_room(engine: Engine) -> None:
+    """See room.keep_room; it stops nobody's work, since rows without a partition are kept in the rest.
+
+    The daemon's timer tells if there is no room.
+    """
+    with suppress(TablesBusyError):
+        keep_room(engine, tries=FEW)

@@ -434,6 +434,11 @@ def lock_list(connection: Connection) -> None:
     _lock(connection, b"list")
 
 
+def lock_room(connection: Connection) -> None:
+    """Waits until no other transaction makes partitions, and lets none until this one ends."""
+    _lock(connection, b"room")
+
+
 class RoleProcess(NamedTuple):
     """The process of this machine that holds a role, and since when."""
 

@@ -14,10 +14,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from aggregator.store.dialect import among, lock_grouping, wake_listeners
 from aggregator.store.partitions import (
+    BESIDE,
     OF_ENTRIES,
     Range,
     TablesBusyError,
@@ -183,7 +184,7 @@ def drop_entries(db: Connection, numbers: Range, kept: Retention, now: datetime)
     )
     _remove_around(db, numbers)
     wake_listeners(db)
-    _drop(db, [numbers.of(table) for table in reversed(OF_ENTRIES)], of=numbers)
+    _drop(db, "entry", [numbers])
     return Dropped(told.rowcount, entries)
 
 
@@ -205,32 +206,39 @@ def _remove_around(db: Connection, numbers: Range) -> None:
     )
 
 
-def _drop(db: Connection, tables: list[str], of: Range | None = None) -> None:
-    """Drops the tables as soon as nobody uses them; `of`: those of entries, which others refer to.
+def _drop(db: Connection, table: str, partitions: Sequence[Range]) -> None:
+    """Drops partitions of the table as soon as nobody uses it; of `entry` with those of all that hangs on it.
 
-    Takes some milliseconds once the locks are there. Raises TablesBusyError.
+    Takes some milliseconds once the locks are there. They keep readers out, too: PostgreSQL detaches nothing
+    CONCURRENTLY from a table that has a rest. Raises TablesBusyError.
     """
+    of_entries = table == "entry"
     for _ in range(TRIES):
         try:
             with db.begin_nested():
-                lock_tables(db)
-                if (
-                    of is not None
-                    and db.execute(select(ENTRY.c.id).where(_within(of), ENTRY.c.pending).limit(1)).first()
-                ):
-                    raise TablesBusyError("an entry that was to be removed has been edited: it waits")
-                for table in tables:
-                    if of is not None and table == of.of("entry"):
-                        # Looks once whether anything still refers to these entries.
-                        db.exec_driver_sql(f"ALTER TABLE entry DETACH PARTITION {table}")
-                    db.exec_driver_sql(f"DROP TABLE {table}")
-        except OperationalError as error:
+                lock_tables(db, ("feed", *OF_ENTRIES, *BESIDE) if of_entries else (table,))
+                for numbers in partitions:
+                    if of_entries:
+                        _drop_entries(db, numbers)
+                    else:
+                        db.exec_driver_sql(f"DROP TABLE {numbers.of(table)}")
+        except DBAPIError as error:
             if not is_busy(error):
                 raise
             sleep(PAUSE_SECONDS)
         else:
             return
     raise TablesBusyError("old entries can't be removed: another program keeps the tables locked (pg_locks)")
+
+
+def _drop_entries(db: Connection, numbers: Range) -> None:
+    if db.execute(select(ENTRY.c.id).where(_within(numbers), ENTRY.c.pending).limit(1)).first():
+        raise TablesBusyError("an entry that was to be removed has been edited: it waits")
+    for table in reversed(OF_ENTRIES):
+        if table == "entry":
+            # Looks once whether anything still refers to these entries.
+            db.exec_driver_sql(f"ALTER TABLE entry DETACH PARTITION {numbers.of(table)}")
+        db.exec_driver_sql(f"DROP TABLE {numbers.of(table)}")
 
 
 def drop_changes(db: Connection, kept: Retention) -> tuple[int, bool]:
@@ -247,7 +255,7 @@ def drop_changes(db: Connection, kept: Retention) -> tuple[int, bool]:
         query = select(func.min(CHANGE.c.at), func.max(CHANGE.c.at), func.count())
         first_at, last_at, lines = db.execute(query.where(_within(numbers, CHANGE.c.cursor))).one()
         if not lines or last_at < kept.earliest:
-            _drop(db, [numbers.of("change")])
+            _drop(db, "change", [numbers])
             return lines, False
         return 0, last_at - first_at <= WAIT
     return 0, False
@@ -258,6 +266,6 @@ def drop_activity(db: Connection, now: datetime) -> None:
     if not has_partitions(db):
         return
     limit = int(now.timestamp() // 86_400) - ACTIVITY_DAYS
-    old = [numbers.of("activity") for numbers in ranges(db, "activity")[:-1] if numbers.end <= limit]
+    old = [numbers for numbers in ranges(db, "activity")[:-1] if numbers.end <= limit]
     if old:
-        _drop(db, old)
+        _drop(db, "activity", old)

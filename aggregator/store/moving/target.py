@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import StoreError, UnreachableError, refusals_told
 from aggregator.store.moving.lines import quoted
-from aggregator.store.partitions import make_room
+from aggregator.store.room import make_room
 from aggregator.store.schema import HEAD, MOVING, revision, upgrade
 from aggregator.store.tables import Row
 
