@@ -41,7 +41,7 @@ EVENTS = (
         FROM entry JOIN told ON told.entry = entry.id GROUP BY told.event""",
     """INSERT INTO decision
         (entry_id, at, among, seen, rule, mean, size, threshold, model, features, compared, regroup)
-        SELECT id, first_seen_at, :among, 0, 'alone', 0, 1, 0.6, '', 0, x'', false FROM entry WHERE pending""",
+        SELECT id, first_seen_at, :among, 0, 'alone', 0, 1, 0.6, '', 0, :nothing, false FROM entry WHERE pending""",
     """UPDATE entry SET pending = false, event_id = told.event,
         relation = CASE WHEN id = told.event THEN 'canonical' ELSE 'same_event' END
         FROM told WHERE told.entry = entry.id""",
@@ -89,7 +89,8 @@ def build(store: Store, size: int) -> None:
         db.execute(text("CREATE TEMPORARY TABLE told (entry INTEGER PRIMARY KEY, event INTEGER)"))
         db.execute(text("INSERT INTO told VALUES (:entry, :event)"), told)
         for statement in EVENTS:
-            db.execute(text(statement), {"among": size} if ":among" in statement else {})
+            bound = {"among": size, "nothing": b""} if ":among" in statement else {}
+            db.execute(text(statement), bound)
         db.execute(text("DROP TABLE told"))
     for part in _parts(first.values(), RECORDS):
         with store.write() as db:
