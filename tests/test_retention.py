@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from aggregator.config import Settings, SettingsError, load_settings
 from aggregator.pipeline.checking import find_faults
@@ -19,7 +19,7 @@ from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.poll import READING
 from aggregator.pipeline.pruning import Pruner, count_old
 from aggregator.store import Store, open_store
-from aggregator.store.retention import forget_pruned
+from aggregator.store.retention import forget_pruned, remember
 from aggregator.types import EntryId
 from tests.databases import change
 from tests.loopback import LoopbackServer
@@ -122,6 +122,29 @@ def test_an_item_that_went_does_not_come_back_as_new(archive: Archive) -> None:
     archive.prune()
     archive.bring(_entry("bridge-1", f"{BRIDGE} Edited since."), _entry("piano", PIANO))
     assert archive.names() == []
+
+
+def test_to_remember_items_of_many_feeds_takes_no_more_statements_than_of_one(archive: Archive) -> None:
+    statements: list[str] = []
+
+    def note(_db: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        statements.append(statement)
+
+    counts = []
+    for feeds in (1, 4):
+        archive.bring(
+            *(_entry(f"{feeds} {n}", BRIDGE, n) | {"source": f"{feeds} {n % feeds}"} for n in range(8))
+        )
+        numbers = archive.rows(f"SELECT id FROM v1_entry WHERE guid LIKE '{feeds} %'")
+        assert len(numbers) == 8
+        statements.clear()
+        event.listen(archive.store.engine, "before_cursor_execute", note)
+        with archive.store.write() as db:
+            remember(db, [EntryId(number) for (number,) in numbers], NOON)
+        event.remove(archive.store.engine, "before_cursor_execute", note)
+        counts.append(len(statements))
+    assert archive.rows("SELECT count(*), count(DISTINCT feed_id) FROM pruned") == [(16, 5)]
+    assert counts[0] == counts[1]
 
 
 def test_another_story_under_the_name_of_one_that_went_is_new(archive: Archive) -> None:

@@ -199,9 +199,7 @@ def remember(db: Connection, entries: Iterable[EntryId], now: datetime) -> None:
         if not rows:
             continue
         # The same name may have been given to another story, and that has become old, too.
-        for feed in {feed for feed, _ in rows}:
-            names = [name for owner, name in rows if owner == feed]
-            db.execute(delete(PRUNED).where(PRUNED.c.feed_id == feed, among(PRUNED.c.identity, names)))
+        db.execute(delete(PRUNED).where(is_one_of(db, PRUNED.c.identity, list(rows))))
         db.execute(insert(PRUNED), list(rows.values()))
 
 
