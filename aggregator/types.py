@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
-from typing import NamedTuple, NewType
+from typing import NamedTuple, NewType, Self
 
 FeedId = NewType("FeedId", int)
 EntryId = NewType("EntryId", int)
@@ -207,6 +207,34 @@ class FeedState:
     fence: int
     set_interval: int | None
     set_lang: str
+
+    @classmethod
+    def unknown(cls, url: str, now: datetime) -> Self:
+        """A feed of which nothing but its address is known; it is due."""
+        return cls(
+            id=FeedId(0),
+            url=url,
+            title="",
+            category="",
+            lang="",
+            health=FeedHealth.OK,
+            etag="",
+            last_modified="",
+            body_hash="",
+            interval=0,
+            failures=0,
+            problem="",
+            next_poll_at=now,
+            last_polled_at=None,
+            last_success_at=None,
+            retry_at=None,
+            whole_at=None,
+            hints=NO_HINTS,
+            move=NOT_MOVED,
+            fence=0,
+            set_interval=None,
+            set_lang="",
+        )
 
     @property
     def address(self) -> str:

@@ -18,12 +18,8 @@ from aggregator.parse.feed import feed_kind
 from aggregator.parse.mend import decode
 from aggregator.pipeline.clock import utc_now
 from aggregator.types import (
-    NO_HINTS,
-    NOT_MOVED,
     Failed,
     FailureKind,
-    FeedHealth,
-    FeedId,
     FeedState,
     Fetched,
     NormalisedFeed,
@@ -86,7 +82,7 @@ class _Asker:
 
     def ask(self, url: str) -> Fetched | Failed:
         """What the server answers; waits for its turn."""
-        state = _unknown(url)
+        state = FeedState.unknown(url, utc_now())
         self.go_on(state, url)
         result = self._fetcher.fetch(state, self)
         assert not isinstance(result, NotModified), "nothing was asked that could be unmodified"
@@ -193,31 +189,3 @@ def _with_login(url: str, asked: str) -> str:
     if not at or "@" in new.netloc or not is_same:
         return url
     return new._replace(netloc=f"{login}@{new.netloc}").geturl()
-
-
-def _unknown(url: str) -> FeedState:
-    """The state of a feed of which nothing but its address is known."""
-    return FeedState(
-        id=FeedId(0),
-        url=url,
-        title="",
-        category="",
-        lang="",
-        health=FeedHealth.OK,
-        etag="",
-        last_modified="",
-        body_hash="",
-        interval=0,
-        failures=0,
-        problem="",
-        next_poll_at=utc_now(),
-        last_polled_at=None,
-        last_success_at=None,
-        retry_at=None,
-        whole_at=None,
-        hints=NO_HINTS,
-        move=NOT_MOVED,
-        fence=0,
-        set_interval=None,
-        set_lang="",
-    )
