@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections import defaultdict
@@ -18,8 +17,9 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from aggregator.pipeline.clock import utc_now
+from tests.forks import Running, start
 from tests.loopback import Answer, LoopbackServer, Request
-from tests.program import command, environment
+from tests.program import environment
 from tests.stage import item, ok, rss
 
 PATIENCE_SECONDS = 240
@@ -56,7 +56,7 @@ class Crowd:
     def __init__(self, folder: Path, settings: dict[str, object]) -> None:
         self._folder = folder
         self._settings = settings
-        self._running: list[tuple[Sequence[str], subprocess.Popen[bytes]]] = []
+        self._running: list[tuple[Sequence[str], Running]] = []
         self.logs: list[Path] = []
 
     @property
@@ -69,11 +69,8 @@ class Crowd:
         log = self._folder / f"log{len(self.logs)}"
         self.logs.append(log)
         with log.open("wb") as written:
-            process = subprocess.Popen(
-                command("serve", *roles),
-                cwd=self._folder,
-                env=environment(self._folder, self._settings),
-                stderr=written,
+            process = start(
+                self._folder, environment(self._folder, self._settings), "serve", *roles, stderr=written
             )
         self._running.append((roles, process))
 

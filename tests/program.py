@@ -11,9 +11,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from tests.databases import count, query
+from tests.forks import Running, Target, start
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,7 +38,7 @@ def environment(folder: Path, settings: Mapping[str, object] | None = None) -> d
 
 
 def command(*arguments: object) -> list[str]:
-    """The command line of a run."""
+    """The command line of a run that starts anew, with nothing loaded."""
     return [sys.executable, str(ROOT / "run.py"), *map(str, arguments)]
 
 
@@ -52,19 +54,25 @@ def run(
 
     `settings` have no prefix; `extra` are other environment variables.
     """
-    done = subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        env=environment(folder, settings) | {name: str(value) for name, value in (extra or {}).items()},
-        input=stdin.decode(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    assert done.returncode == status, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done
+    variables = environment(folder, settings) | {name: str(value) for name, value in (extra or {}).items()}
+    with TemporaryFile() as given, TemporaryFile("w+") as output, TemporaryFile("w+") as errors:
+        given.write(stdin)
+        given.seek(0)
+        running = start(folder, variables, *arguments, stdin=given, stdout=output, stderr=errors)
+        try:
+            ended = running.wait(120)
+        finally:
+            running.kill()
+            running.wait()
+        said, complained = (_whole(file) for file in (output, errors))
+    assert "Traceback" not in complained, complained
+    assert ended == status, f"exit {ended}\n{said}\n{complained}"
+    return subprocess.CompletedProcess(command(*arguments), ended, said, complained)
+
+
+def _whole(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,16 @@ class Program:
         """As `run`."""
         settings = {"DATABASE": self.database} | dict(settings or {})
         return run(self.folder, *arguments, status=status, stdin=stdin, settings=settings, extra=extra)
+
+    def start(
+        self,
+        *arguments: object,
+        stdout: Target = subprocess.DEVNULL,
+        stderr: Target = subprocess.PIPE,
+        settings: Mapping[str, object] | None = None,
+    ) -> Running:
+        """A run under way, whose errors are read line by line unless they go elsewhere."""
+        return start(self.folder, self.environment(settings), *arguments, stdout=stdout, stderr=stderr)
 
     def bring(self, *entries: Mapping[str, Any]) -> None:
         """Imports entries."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aggregator.demo import DemoServer, sample_feeds
 from tests.databases import Databases
-from tests.program import Program, command
+from tests.program import Program
 
 KILLS = 10
 
@@ -27,13 +27,7 @@ def test_killed_at_random_moments_a_pass_ends_as_if_undisturbed(databases: Datab
         calm.run("poll")
         whole = time.monotonic() - started
         for _ in range(KILLS):
-            broken = subprocess.Popen(
-                command("poll"),
-                cwd=rough.folder,
-                env=rough.environment(),
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
+            broken = rough.start("poll", stderr=subprocess.DEVNULL)
             try:
                 broken.wait(chance.uniform(0.1, whole))
             except subprocess.TimeoutExpired:

@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -26,19 +25,18 @@ from aggregator.store import Store, open_store
 from aggregator.store.feeds import listed_feeds
 from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed
-from tests.databases import change
+from tests.databases import change, query
+from tests.forks import Running
 from tests.loopback import LoopbackServer
-from tests.program import Program, command, write_jsonl
+from tests.program import Program, write_jsonl
 from tests.stage import ok
 
 PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def _daemon(program: Program, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    daemon = subprocess.Popen(
-        command(*arguments), cwd=program.folder, env=program.environment(), stderr=subprocess.PIPE, text=True
-    )
+def _daemon(program: Program, *arguments: str) -> Iterator[Running]:
+    daemon = program.start(*arguments)
     try:
         yield daemon
     finally:
@@ -106,7 +104,7 @@ class Edited:
 
     program: Program
     loopback: LoopbackServer
-    daemon: subprocess.Popen[str]
+    daemon: Running
 
     @property
     def file(self) -> Path:
@@ -286,7 +284,7 @@ def test_without_a_list_it_says_what_to_do(program: Program) -> None:
     assert "feeds.opml: can't be read" in done.stderr
 
 
-def _read_until(daemon: subprocess.Popen[str], words: str) -> None:
+def _read_until(daemon: Running, words: str) -> None:
     assert daemon.stderr
     for line in daemon.stderr:
         if words in line:
@@ -364,3 +362,49 @@ def test_a_feed_whose_poll_could_not_be_kept_is_not_asked_again_at_once(
     assert report.result is Result.FAILED
     assert "DATABASE=" in report.detail
     assert workers.is_held(state.id)
+
+
+REFUSE = {
+    "sqlite": """
+        CREATE TRIGGER refuse BEFORE UPDATE OF body_hash ON feed WHEN OLD.title = 'Slow Paper'
+        BEGIN SELECT RAISE(ABORT, 'no such state'); END
+        """,
+    "postgresql": """
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE check_violation USING MESSAGE = 'no such state'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE OF body_hash ON feed
+        FOR EACH ROW WHEN (OLD.title = 'Slow Paper') EXECUTE FUNCTION refuse()
+        """,
+}
+"""As a bug would: the state that follows a poll, or a failure, is one that the database has never seen."""
+
+
+def test_a_bug_while_a_poll_is_kept_costs_that_poll_and_is_told_once(
+    database: str, kind: str, loopback: LoopbackServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = load_settings({"database": database, "host_delay": 0.0, "allow_addresses": "127.0.0.1"})
+    store = open_store(settings.database)
+    for path in ("/slow", "/well"):
+        loopback.on(path, ok())
+    feeds = [Feed(loopback.url("/slow"), "Slow Paper", "", ""), Feed(loopback.url("/well"), "Paper", "", "")]
+    with store.write() as db:
+        sync_feeds(db, feeds, settings, utc_now())
+    change(database, REFUSE[kind])
+    with store.read() as db:
+        states = listed_feeds(db)
+    queue = HostQueue(states, settings)
+    queue.finish()
+    with open_poller(store, settings) as poller:
+        reports = {report.state.title: report for report in PollWorkers(poller, queue, 1).reports()}
+    store.close()
+    assert reports["Slow Paper"].result is Result.FAILED
+    assert "a bug in this program" in reports["Slow Paper"].detail
+    assert reports["Paper"].result is Result.OK
+    (told,) = [record for record in caplog.records if record.exc_info]
+    assert "no such state" in caplog.text
+    assert "feed" in told.getMessage()
+    kept = query(database, "SELECT title, lease_until, last_polled_at IS NOT NULL FROM feed ORDER BY title")
+    assert [(title, lease, bool(asked)) for title, lease, asked in kept] == [
+        ("Paper", None, True),
+        ("Slow Paper", None, True),
+    ]

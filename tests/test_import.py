@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -24,7 +23,8 @@ from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_role
 from aggregator.store.imports import ImportedElsewhereError
 from aggregator.workers import Alone, Crew, JobLimits, Lost, Processes
-from tests.program import command, environment, run
+from tests.forks import start
+from tests.program import environment, run
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Item = TypeVar("Item")
@@ -232,10 +232,7 @@ def test_a_killed_import_is_ended_by_the_same_command(tmp_path: Path) -> None:
     archive.write_bytes(b"".join(_line(number, noise="x" * 2_000) for number in range(2_500)))
     store = open_store(f"sqlite:///{database}")
     with closing(store), hold_role(store.engine, "cluster"):
-        bring = command("import", "--cores", "2", archive)
-        with subprocess.Popen(
-            bring, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE
-        ) as running:
+        with start(tmp_path, environment(tmp_path), "import", "--cores", "2", archive) as running:
             while running.poll() is None and not _lines_kept(database):
                 continue
             running.kill()

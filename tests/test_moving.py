@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from aggregator.store.checking import VIEWS
 from aggregator.store.dialect import UtcDateTime, hold_role, open_engine
 from aggregator.store.tables import Row
 from tests.databases import query
-from tests.program import run, write_jsonl
+from tests.program import command, environment, run, write_jsonl
 from tests.test_corrections import BASE
 
 pytestmark = pytest.mark.postgresql("a move ends on PostgreSQL")
@@ -264,6 +265,14 @@ def test_targets_that_can_not_be_are_refused_in_one_sentence(folder: Path, new_d
 
 def test_without_the_driver_it_says_what_to_install(folder: Path, new_database: str) -> None:
     (folder / "psycopg.py").write_text("raise ImportError('no psycopg')")
-    done = run(folder, "db", "move", new_database, status=1, extra={"PYTHONPATH": folder})
+    done = subprocess.run(
+        command("db", "move", new_database),
+        cwd=folder,
+        env=environment(folder) | {"PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
     assert "pip install 'psycopg[binary]'" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -22,7 +22,8 @@ from aggregator.fetch import Fetcher
 from aggregator.pipeline.network import Network
 from aggregator.types import Failed, FailureKind, FetchResult, NotModified
 from tests.databases import query
-from tests.program import command, environment, run
+from tests.forks import start
+from tests.program import environment, run
 from tests.stage import FEED
 
 ANSWER = NotModified("", "", None, "")
@@ -210,13 +211,8 @@ def test_the_daemon_waits_for_the_network_and_goes_on_when_it_is_back(listed: tu
     polled = "UPDATE feed SET next_poll_at = '2020-01-01 00:00:00.000000', last_polled_at = next_poll_at"
     with closing(_connect(folder)) as db, db:
         db.execute(polled)
-    daemon = subprocess.Popen(
-        command("serve", "--no-web", "--no-cluster"),
-        cwd=folder,
-        env=environment(folder, SETTINGS),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    variables = environment(folder, SETTINGS)
+    daemon = start(folder, variables, "serve", "--no-web", "--no-cluster", stderr=subprocess.PIPE)
     try:
         assert daemon.stderr
         read = partial(next, iter(daemon.stderr))

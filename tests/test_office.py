@@ -18,7 +18,8 @@ from sqlalchemy import create_engine, make_url
 from aggregator.store import Store, StoreError, open_store
 from aggregator.store.events import create_events
 from aggregator.store.office import Office, RoleLostError
-from tests.program import command, environment, run, write_jsonl
+from tests.forks import Running, start
+from tests.program import environment, run, write_jsonl
 from tests.test_corrections import NOON
 
 pytestmark = pytest.mark.postgresql("on SQLite a lock on a file says who groups")
@@ -150,15 +151,11 @@ class _Group:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.folder, self.url = folder, url
-        self.running: list[subprocess.Popen[bytes]] = []
+        self.running: list[Running] = []
 
     def start(self) -> None:
-        process = subprocess.Popen(
-            command("serve", "--no-poll", "--no-web"),
-            cwd=self.folder,
-            env=environment(self.folder, {"DATABASE": self.url}),
-            stderr=subprocess.DEVNULL,
-        )
+        variables = environment(self.folder, {"DATABASE": self.url})
+        process = start(self.folder, variables, "serve", "--no-poll", "--no-web")
         self.running.append(process)
 
     def kill(self, number: int) -> None:
@@ -198,13 +195,8 @@ def test_another_takes_over_within_seconds(database: str, tmp_path: Path) -> Non
         _wait(lambda: term() == 1)
         group.start()
         file = write_jsonl(tmp_path / "one.jsonl", _entries(4, random.Random(1)))
-        log = subprocess.Popen(
-            command("serve", "--no-poll", "--no-web"),
-            cwd=tmp_path,
-            env=environment(tmp_path, {"DATABASE": database, "LOG_FORMAT": "text"}),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        variables = environment(tmp_path, {"DATABASE": database, "LOG_FORMAT": "text"})
+        log = start(tmp_path, variables, "serve", "--no-poll", "--no-web", stderr=subprocess.PIPE)
         stack.callback(log.communicate)
         stack.callback(log.kill)
         assert log.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from aggregator.store import Store, StoreError, UnreachableError, open_store
+from tests.forks import start
 from tests.loopback import Answer, LoopbackServer, Request
-from tests.program import command, environment, run
+from tests.program import environment, run
 from tests.servers import OwnServer, own_server
 from tests.stage import item, ok, rss
 
@@ -56,9 +56,7 @@ def test_a_daemon_outlives_its_database_and_says_so_once(
     settings = {"DATABASE": own.new_database(), "INTERVAL": 1, "MAX_INTERVAL": 1}
     log = tmp_path / "log"
     with log.open("w") as written, log.open() as told:
-        daemon = subprocess.Popen(
-            command("serve"), cwd=tmp_path, env=environment(tmp_path, settings), stderr=written
-        )
+        daemon = start(tmp_path, environment(tmp_path, settings), "serve", stderr=written)
         lines = _follow(told)
         try:
             address = _next(lines, "the events are at").rpartition("http://")[2].rstrip("/")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -38,8 +37,9 @@ from aggregator.store.feeds import (
 from aggregator.store.hosts import HostBusyError, leave_host, take_turn
 from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed, FeedId
+from tests.forks import start
 from tests.loopback import LoopbackServer, Request
-from tests.program import command, environment, run
+from tests.program import environment, run
 from tests.stage import item, ok, rss
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -67,12 +67,7 @@ def _workers(folder: Path, count: int, settings: dict[str, Any]) -> Iterator[Non
     """So many daemons that only poll."""
     with ExitStack() as stack:
         for _ in range(count):
-            daemon = subprocess.Popen(
-                command("serve", "--no-cluster", "--no-web"),
-                cwd=folder,
-                env=environment(folder, settings),
-                stderr=subprocess.DEVNULL,
-            )
+            daemon = start(folder, environment(folder, settings), "serve", "--no-cluster", "--no-web")
             stack.callback(daemon.wait)
             stack.callback(daemon.kill)
         yield

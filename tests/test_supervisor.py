@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from aggregator.supervisor import Supervisor
+from tests.forks import Running, start
 from tests.loopback import LoopbackServer
-from tests.program import command, environment
+from tests.program import environment
 from tests.stage import ok
 
 PATIENCE_SECONDS = 90
@@ -59,16 +60,9 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 
 @contextmanager
-def _daemon(
-    folder: Path, manager: Manager, *arguments: str, **settings: object
-) -> Iterator[subprocess.Popen[str]]:
-    daemon = subprocess.Popen(
-        command("serve", *arguments),
-        cwd=folder,
-        env=environment(folder, settings) | manager.variables,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _daemon(folder: Path, manager: Manager, *arguments: str, **settings: object) -> Iterator[Running]:
+    variables = environment(folder, settings) | manager.variables
+    daemon = start(folder, variables, "serve", *arguments, stderr=subprocess.PIPE)
     try:
         yield daemon
     finally:

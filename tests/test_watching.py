@@ -31,8 +31,9 @@ from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import FEED
 from aggregator.types import AlarmKind, Brought, Feed, FeedId
 from aggregator.workers import ParserPool
+from tests.forks import start
 from tests.loopback import LoopbackServer
-from tests.program import Program, command, environment
+from tests.program import Program, environment
 from tests.stage import Collected, Stage, item, ok, rss
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -347,12 +348,10 @@ def test_a_daemon_is_among_the_processes_while_it_runs_and_its_day_is_counted(
     outline = f"<outline xmlUrl='{loopback.url('/well')}'/>"
     (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outline}</body></opml>")
     given = environment(tmp_path, {"DATABASE": url})
-    with subprocess.Popen(
-        command("serve", "--no-web"), cwd=tmp_path, env=given, stderr=subprocess.PIPE
-    ) as daemon:
+    with start(tmp_path, given, "serve", "--no-web", stderr=subprocess.PIPE) as daemon:
         try:
             assert daemon.stderr
-            assert any(b"grouped" in line for line in daemon.stderr)
+            assert any("grouped" in line for line in daemon.stderr)
             (found,) = running(store)
             assert (found.pid, found.roles, found.is_stale) == (daemon.pid, ("poll", "cluster"), False)
             daemon.terminate()

@@ -6,7 +6,6 @@ import hmac
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from base64 import b64decode, b64encode
@@ -29,9 +28,10 @@ from aggregator.store import Store
 from aggregator.store.events import add_changes, create_events
 from aggregator.store.outbox import claim_messages, forget_dead, outbox_counts, switch_webhook
 from aggregator.types import ChangeKind, EventId
+from tests.forks import Running
 from tests.loopback import Answer, LoopbackServer, Reply, Request
 from tests.pages import ENTRIES, bridge, bring
-from tests.program import Program, command, write_jsonl
+from tests.program import Program, write_jsonl
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -349,14 +349,8 @@ def test_growth_written_while_it_is_being_sent_is_sent_again(mail: Mail) -> None
 # ---- the program ---------------------------------------------------------------------------------
 
 
-def _daemon(program: Program, settings: dict[str, object]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        command("serve", "--no-web", "--no-poll"),
-        cwd=program.folder,
-        env=program.environment(settings),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def _daemon(program: Program, settings: dict[str, object]) -> Running:
+    return program.start("serve", "--no-web", "--no-poll", settings=settings)
 
 
 def _wait(until: Callable[[], bool]) -> None:
@@ -372,7 +366,7 @@ def test_killed_before_or_after_the_answer_it_tells_the_same_message_again(
 ) -> None:
     settings: dict[str, object] = {"WEBHOOK_URL": loopback.url("/hook"), "WEBHOOK_SECRET": SECRET}
     (tmp_path / "feeds.opml").write_text(OPML)
-    daemons: list[subprocess.Popen[str]] = []
+    daemons: list[Running] = []
     was_asked = threading.Event()
 
     def answer(_request: Request) -> Answer:
@@ -459,13 +453,7 @@ def test_a_process_that_does_not_group_says_that_it_tells_nothing(
 ) -> None:
     settings: dict[str, object] = {"WEBHOOK_URL": loopback.url("/hook"), "WEBHOOK_SECRET": SECRET}
     (tmp_path / "feeds.opml").write_text(OPML)
-    daemon = subprocess.Popen(
-        command("serve", "--no-web", "--no-cluster"),
-        cwd=tmp_path,
-        env=program.environment(settings),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    daemon = program.start("serve", "--no-web", "--no-cluster", settings=settings)
     assert daemon.stderr
     for line in daemon.stderr:
         if "WEBHOOK_URL is not used here" in line:
