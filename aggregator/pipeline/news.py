@@ -8,8 +8,8 @@ from dataclasses import replace
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.signature import sign
-from aggregator.store.entries import entries_saying, known_entries, known_of_feeds
-from aggregator.store.retention import pruned_entries, pruned_of_feeds
+from aggregator.store.entries import entries_saying, known_of_feeds
+from aggregator.store.retention import pruned_of_feeds
 from aggregator.types import (
     Alias,
     Edit,
@@ -44,60 +44,64 @@ def read_news(
     `is_whole`: the document has all items that the feed has now, not only what is new (RFC 3229). `before`: what
     it held when last read; of removed entries (store.retention) those count as brought again that it did not hold.
     """
-    entries = feed.entries
-    known = known_entries(db, feed_id, entries)
-    owned = _with_own_identities(entries, dict(known))
-    changed = [entry for entry, before in zip(owned, entries, strict=True) if entry is not before]
-    if changed:
-        known += known_entries(db, feed_id, changed)
-    names = {name for name, _ in known}
-    unknown = [entry for entry in owned if entry.identity not in names]
-    if unknown and is_whole:
-        known += entries_saying(db, feed_id, unknown)
-        names.update(name for name, _ in known)
-    gone = pruned_entries(db, feed_id, [entry for entry in unknown if entry.identity not in names])
-    skipped = {EntryId(item.entry) for item in feed.seen.items if item.entry}
-    signatures = {
-        entry.identity: signature for entry, signature in zip(entries, feed.signatures, strict=False)
-    }
-    there = [entry for entry in owned if entry.identity not in gone]
-    news = find_news(there, known, skipped, signatures, is_whole=is_whole)
-    if not gone:
-        return news
-    held = {item.identity for item in before.items} if before else set()
-    back = [name for name in gone if held and SeenItem.key(name) not in held]
-    return replace(news, known={**news.known, **gone}, again=news.again + len(back))
+    return read_news_of_feeds(db, {feed_id: feed}, is_whole=is_whole, before=before)[feed_id]
 
 
-def read_news_of_feeds(db: Connection, feeds: Mapping[FeedId, NormalisedFeed]) -> dict[FeedId, News]:
-    """As `read_news` of parts of documents, of many feeds in the same few statements."""
+def read_news_of_feeds(
+    db: Connection,
+    feeds: Mapping[FeedId, NormalisedFeed],
+    *,
+    is_whole: bool = False,
+    before: Seen | None = None,
+) -> dict[FeedId, News]:
+    """As `read_news`, of many feeds in the same few statements, but for whole documents."""
     known = known_of_feeds(db, {number: feed.entries for number, feed in feeds.items()})
     owned = {
         number: _with_own_identities(feed.entries, dict(known[number])) for number, feed in feeds.items()
     }
     changed = {
         number: [
-            entry for entry, before in zip(owned[number], feed.entries, strict=True) if entry is not before
+            entry for entry, given in zip(owned[number], feed.entries, strict=True) if entry is not given
         ]
         for number, feed in feeds.items()
     }
     if changed := {number: entries for number, entries in changed.items() if entries}:
         for number, more in known_of_feeds(db, changed).items():
             known[number] += more
-    names = {number: {name for name, _ in of_feed} for number, of_feed in known.items()}
-    unknown = {
-        number: [entry for entry in entries if entry.identity not in names[number]]
-        for number, entries in owned.items()
-    }
+    unknown = _unknown(owned, known)
+    if is_whole:
+        for number, entries in unknown.items():
+            known[number] += entries_saying(db, number, entries)
+        unknown = _unknown(owned, known)
     gone = pruned_of_feeds(db, unknown)
     news: dict[FeedId, News] = {}
     for number, feed in feeds.items():
         mine = gone.get(number, {})
-        signatures = {entry.identity: made for entry, made in zip(feed.entries, feed.signatures, strict=True)}
         there = [entry for entry in owned[number] if entry.identity not in mine]
-        found = find_news(there, known[number], (), signatures, is_whole=False)
-        news[number] = replace(found, known={**found.known, **mine}) if mine else found
+        skipped = {EntryId(item.entry) for item in feed.seen.items if item.entry}
+        signatures = {
+            entry.identity: made for entry, made in zip(feed.entries, feed.signatures, strict=False)
+        }
+        found = find_news(there, known[number], skipped, signatures, is_whole=is_whole)
+        news[number] = _with_removed(found, mine, before) if mine else found
     return news
+
+
+def _with_removed(news: News, gone: Mapping[str, EntryId], before: Seen | None) -> News:
+    """The news of a document that has items which were removed for their age."""
+    held = {item.identity for item in before.items} if before else set()
+    back = [name for name in gone if held and SeenItem.key(name) not in held]
+    return replace(news, known={**news.known, **gone}, again=news.again + len(back))
+
+
+def _unknown(
+    owned: Mapping[FeedId, Sequence[Entry]], known: Mapping[FeedId, Sequence[Known]]
+) -> dict[FeedId, list[Entry]]:
+    names = {number: {name for name, _ in of_feed} for number, of_feed in known.items()}
+    return {
+        number: [entry for entry in entries if entry.identity not in names[number]]
+        for number, entries in owned.items()
+    }
 
 
 def find_news(

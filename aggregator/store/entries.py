@@ -37,11 +37,6 @@ MOST_ALIKE = 2000
 """Stored entries that are looked at because they begin like new ones; beyond it a feed is made from a template."""
 
 
-def known_entries(db: Connection, feed_id: FeedId, entries: Sequence[Entry]) -> list[tuple[str, KnownEntry]]:
-    """As `known_of_feeds`, for entries of one feed."""
-    return known_of_feeds(db, {feed_id: entries})[feed_id]
-
-
 def known_of_feeds(
     db: Connection, wanted: Mapping[FeedId, Sequence[Entry]]
 ) -> dict[FeedId, list[tuple[str, KnownEntry]]]:

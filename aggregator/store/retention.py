@@ -264,11 +264,6 @@ def forget_pruned(db: Connection, now: datetime, version: int) -> int:
     return len(found)
 
 
-def pruned_entries(db: Connection, feed: FeedId, entries: Collection[Entry]) -> dict[str, EntryId]:
-    """As `pruned_of_feeds`, for entries of one feed."""
-    return pruned_of_feeds(db, {feed: entries}).get(feed, {})
-
-
 def pruned_of_feeds(
     db: Connection, wanted: Mapping[FeedId, Collection[Entry]]
 ) -> dict[FeedId, dict[str, EntryId]]:
