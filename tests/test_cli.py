@@ -146,6 +146,7 @@ def kept(shared_databases: Databases, tmp_path_factory: pytest.TempPathFactory) 
     return program
 
 
+@pytest.mark.sqlite("who reads what is told is no matter of the database")
 @pytest.mark.parametrize("arguments", [("events",), ("events", "--json"), ("event", "show", "1")])
 def test_output_that_nobody_reads_is_no_error(kept: Program, arguments: tuple[str, ...]) -> None:
     ours, theirs = os.pipe()
@@ -162,6 +163,7 @@ def test_output_that_nobody_reads_is_no_error(kept: Program, arguments: tuple[st
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.sqlite("who reads what is told is no matter of the database")
 @pytest.mark.parametrize(
     ("arguments", "closed"), [(("events",), 1), (("event", "show", "1"), 1), (("poll",), 2)]
 )
@@ -178,6 +180,7 @@ def test_closed_output_is_no_error(kept: Program, arguments: tuple[str, ...], cl
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.sqlite("who reads what is told is no matter of the database")
 def test_output_that_can_not_be_written_is_one_message(kept: Program) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
@@ -193,6 +196,7 @@ def test_output_that_can_not_be_written_is_one_message(kept: Program) -> None:
     assert b"No space left" in done.stderr
 
 
+@pytest.mark.sqlite("who reads what is told is no matter of the database")
 def test_a_terminal_without_unicode_gets_question_marks(kept: Program) -> None:
     done = subprocess.run(
         command("event", "show", "1"),
