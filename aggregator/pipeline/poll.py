@@ -137,12 +137,19 @@ class Poller:
 
     def give_up(self, state: FeedState, error: Exception) -> PollReport:
         """Puts off a feed whose poll ended in a bug, so that it is not asked again at once."""
-        failure = Failed(FailureKind.PARSER, f"a bug in this program ended the poll ({type(error).__name__})")
+        failure = Failed(FailureKind.PARSER, _ended_by(error))
         now = self.now()
         outcome = self._failed(state, failure, now)
         with suppress(StaleLeaseError), self.store.write() as db:
             save_poll(db, replace(outcome, state=present(db, outcome.state, self.worker)), now, READING)
         return PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail)
+
+    def let_go(self, state: FeedState, error: Exception) -> PollReport:
+        """Gives back a feed of which nothing can be kept; if that fails too, its lease ends by itself."""
+        with suppress(Exception), self.store.write() as db:
+            leave_host(db, state.id)
+            renew_leases(db, self.worker, [state.id], None)
+        return PollReport(state, Result.FAILED, 0, 0, 0, _ended_by(error))
 
     def _outcome(self, state: FeedState, result: FetchResult, now: datetime) -> PollOutcome:
         if isinstance(result, Failed):
@@ -188,6 +195,10 @@ class Poller:
             log.info("%s: %s", _name(state), sentence, extra=_fields(state))
         later = after_failure(state, failure, now, self.settings, self.random.random())
         return PollOutcome(moves.after_failure(later), 0, NO_NEWS, failure, unchanged=False)
+
+
+def _ended_by(error: Exception) -> str:
+    return f"a bug in this program ended the poll ({type(error).__name__})"
 
 
 def _fields(state: FeedState) -> dict[str, object]:
@@ -313,9 +324,22 @@ class PollWorkers:
             return self._poller.poll(state, self._queue)
         except (PoolClosedError, StoreError, HostBusyError):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever it is: _given_up tells it)
+            return self._given_up(state, error)
+
+    def _given_up(self, state: FeedState, error: Exception) -> PollReport:
+        """The report of a poll that ended in a bug, which is told once, with its traceback."""
+        try:
+            report = self._poller.give_up(state, error)
+        except StoreError:
             log.exception("a bug: the poll of feed %s was given up", state.id, extra=_fields(state))
-            return self._poller.give_up(state, error)
+            raise
+        except Exception as again:
+            # The traceback shows both. That the feed was asked is on record: it is not asked again at once.
+            log.exception("a bug: what became of feed %s can't be kept", state.id, extra=_fields(state))
+            return self._poller.let_go(state, again)
+        log.error("a bug: the poll of feed %s was given up", state.id, extra=_fields(state), exc_info=error)
+        return report
 
 
 def poll_all(poller: Poller, states: Sequence[FeedState]) -> Iterator[PollReport]:
