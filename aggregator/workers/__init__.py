@@ -2,7 +2,8 @@
 
 from aggregator.workers.crew import Alone, Crew, CrewError, Lost, Processes
 from aggregator.workers.limits import JobLimits
-from aggregator.workers.pool import ParserPool, PoolClosedError, end_fork_server
+from aggregator.workers.pool import ParserPool, PoolClosedError
+from aggregator.workers.worker import end_fork_server
 
 __all__ = [
     "Alone",

@@ -4,37 +4,30 @@ from __future__ import annotations
 
 import atexit
 import logging
-import multiprocessing
-import os
 import queue
-import signal
-import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from multiprocessing import forkserver
-from multiprocessing.context import ForkServerContext
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 from aggregator.types import NOTHING_SEEN, Failed, FailureKind, Fetched, NormalisedFeed, Seen
-from aggregator.workers.limits import CPU_SECONDS, MEMORY, TOO_LONG, JobLimits
-from aggregator.workers.process import Answer, Bug, Job, read_feed, work
+from aggregator.workers.limits import CPU_SECONDS, MEMORY, JobLimits
+from aggregator.workers.process import Answer, Bug, Job, Task, read_feed
+from aggregator.workers.worker import START_SECONDS, LostError, Worker, start_fork_server, worker_context
 
 log = logging.getLogger(__name__)
-
-START_SECONDS = 60.0
-"""What a worker gets to start in; the first, for which the fork server loads the parsers, needs about a second."""
 
 RETRY_SECONDS = 2.0
 RETRY_PAUSE_SECONDS = 0.05
 """How long, and how often, a fork server that does not answer is asked for a worker: one that was killed may take a
 tenth of a second until it is found dead, and then a new one is started."""
 
-END_SECONDS = 5.0
-"""How long a killed process may take to be gone; the kernel needs milliseconds unless the disk hangs."""
+SPENT_BYTES = 110_000_000
+"""A worker that ever held so much is replaced: little of it goes back to the system. Small feeds take it to 82."""
 
 NOT_STARTED = "no process could be started for it ({})"
 NOT_READY = f"it ended at once, or was not ready within {START_SECONDS:g} seconds"
@@ -42,16 +35,9 @@ NO_FORK_SERVER = "the fork server, the part of this program that starts them, en
 NO_SOCKET = "the fork server's socket in the folder for temporary files is gone: start this program again"
 LONG_TMPDIR = "the name of the folder for temporary files is too long: set TMPDIR to a shorter one"
 
-PRELOADED = ["aggregator.workers.warm"]
-"""What the fork server loads once for all workers."""
-
 
 class PoolClosedError(Exception):
     """The pool was closed while, or before, a feed was read: nothing is known about the feed."""
-
-
-class _LostError(Exception):
-    """The worker is of no more use; the text says why, "" = it ended by itself."""
 
 
 class _StartError(Exception):
@@ -73,9 +59,8 @@ class ParserPool:
         self._timeout = timeout
         self._memory = memory
         self._job = job
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOADED)
-        # Around all that starts, kills or awaits a process: multiprocessing's own tables know no threads.
+        self._context = worker_context()
+        # Around all that starts, kills or awaits a process, see Worker.
         self._lock = threading.Lock()
         # Last in, first out: a worker that is warm is preferred to one that has yet to start.
         self._small: queue.LifoQueue[_Seat] = queue.LifoQueue()
@@ -101,10 +86,13 @@ class ParserPool:
         limits = JobLimits.of(len(fetched.body), self._timeout, self._memory)
         seat = (self._large if limits.is_large else self._small).get()
         try:
-            answer = self._ask(seat, _Order(fetched, now, seen, limits))
+            head = replace(fetched, body=b"")
+            answer = self._ask(
+                seat, Task(partial(_on_body, self._job), (head, now, seen), limits, fetched.body)
+            )
             if limits.is_large or answer.is_spent:
                 self._vacate(seat)
-        except _LostError as lost:
+        except LostError as lost:
             exit_code = self._vacate(seat)
             if self._is_closed:
                 raise PoolClosedError from None
@@ -120,7 +108,8 @@ class ParserPool:
             log.error("a bug in parsing %s\n%s", fetched.url, answer.result.trace)
             reason = f"the program met a bug, {answer.result.name}; its log has the details"
             return Failed(FailureKind.PARSER, f"The feed could not be parsed: {reason}.")
-        return answer.result
+        result: NormalisedFeed | Failed = answer.result
+        return result
 
     def close(self) -> None:
         """Ends all workers at once, busy ones too."""
@@ -150,17 +139,17 @@ class ParserPool:
     ) -> None:
         self.close()
 
-    def _ask(self, seat: _Seat, order: _Order) -> Answer:
+    def _ask(self, seat: _Seat, task: Task) -> Answer:
         worker = seat.worker
         # A worker may have died while it was idle (the machine out of memory): that is not the feed's fault.
-        if worker is None or not worker.hand_over(order):
+        if worker is None or not worker.take(task):
             self._vacate(seat)
             worker = self._occupy(seat)
-            if not worker.hand_over(order):
-                raise _LostError
-        return worker.answer(order.limits.seconds)
+            if not worker.take(task):
+                raise LostError
+        return worker.answer(task)
 
-    def _occupy(self, seat: _Seat) -> _Worker:
+    def _occupy(self, seat: _Seat) -> Worker:
         deadline = time.monotonic() + RETRY_SECONDS
         while True:
             try:
@@ -168,25 +157,25 @@ class ParserPool:
             except _StartError as error:
                 self._vacate(seat)
                 if time.monotonic() > deadline:
-                    raise _LostError(NOT_STARTED.format(error)) from None
+                    raise LostError(NOT_STARTED.format(error)) from None
             time.sleep(RETRY_PAUSE_SECONDS)
             with self._lock, suppress(OSError):
                 start_fork_server()
 
-    def _start_worker(self, seat: _Seat) -> _Worker:
+    def _start_worker(self, seat: _Seat) -> Worker:
         with self._lock:
             if self._is_closed:
                 raise PoolClosedError
             try:
-                worker = _Worker(self._context, self._job)
+                worker = Worker(self._context, "parser", SPENT_BYTES)
             except (EOFError, ConnectionError):
                 raise _StartError(NO_FORK_SERVER) from None
             except FileNotFoundError:
-                raise _LostError(NOT_STARTED.format(NO_SOCKET)) from None
+                raise LostError(NOT_STARTED.format(NO_SOCKET)) from None
             except OSError as error:
                 # The fork server listens at a socket in there, whose name may have 107 bytes.
                 why = LONG_TMPDIR if "path too long" in str(error) else error.strerror or str(error)
-                raise _LostError(NOT_STARTED.format(why)) from None
+                raise LostError(NOT_STARTED.format(why)) from None
             seat.worker = worker
         if not worker.is_ready():
             if self._is_closed:
@@ -201,96 +190,11 @@ class ParserPool:
             return worker.end() if worker else None
 
 
-def start_fork_server() -> None:
-    """Starts the process that starts the workers unless it runs. Raises OSError if it can't."""
-    # In Python 3.11 it looks for the parsers without knowing the search path of this process. If it can't find them
-    # it says nothing, and each worker loads them for itself, which takes a second and 30 MB each time.
-    kept = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
-    try:
-        forkserver.ensure_running()
-    finally:
-        if kept is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = kept
-
-
-def end_fork_server() -> None:
-    """Ends it with the 50 MB of parsers it holds, where nothing is to be read for a while.
-
-    Whoever needs a worker next starts it anew; the workers that it started live on.
-    """
-    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)  # noqa: SLF001 (no public way to it)
-    if pid is not None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """What a worker gets to do its job."""
-
-    fetched: Fetched
-    now: datetime
-    seen: Seen | None
-    limits: JobLimits
-
-
-class _Worker:
-    """The pool's end of one process; who starts, kills or ends it holds the pool's lock."""
-
-    def __init__(self, context: ForkServerContext, job: Job) -> None:
-        self._connection, far_end = context.Pipe()
-        try:
-            self._process = context.Process(target=work, args=(far_end, job), name="parser", daemon=True)
-            self._process.start()
-        except BaseException:
-            self._connection.close()
-            raise
-        finally:
-            far_end.close()
-
-    def is_ready(self) -> bool:
-        """True when the process takes jobs: its start doesn't count as a feed's time. False if it never will."""
-        try:
-            return self._connection.poll(START_SECONDS) and self._connection.recv() is None
-        except (EOFError, OSError):
-            return False
-
-    def hand_over(self, order: _Order) -> bool:
-        """False if the process is no longer there to take the job."""
-        try:
-            self._connection.send((replace(order.fetched, body=b""), order.now, order.seen, order.limits))
-            # By itself: pickling would make another copy of it at either end.
-            self._connection.send_bytes(order.fetched.body)
-        except OSError:
-            return False
-        return True
-
-    def answer(self, seconds: float) -> Answer:
-        """What the job came to. Raises _LostError if there is no answer in time, or never."""
-        if not self._connection.poll(seconds):
-            raise _LostError(TOO_LONG.format(seconds))
-        try:
-            answer: Answer = self._connection.recv()
-        except (EOFError, OSError):
-            raise _LostError from None
-        return answer
-
-    def kill(self) -> None:
-        """Ends the process; whoever waits for its answer sees the end of the pipe."""
-        self._process.kill()
-
-    def end(self) -> int | None:
-        """Kills the process if need be and gives everything back; the exit code, None if it would not go."""
-        self._process.kill()
-        self._process.join(END_SECONDS)
-        exit_code = self._process.exitcode
-        self._connection.close()
-        if exit_code is not None:
-            self._process.close()
-        return exit_code
+def _on_body(
+    job: Job, fetched: Fetched, now: datetime, seen: Seen | None, body: bytes
+) -> NormalisedFeed | Failed:
+    """What the job makes of a document whose body went its own way."""
+    return job(replace(fetched, body=body), now, seen)
 
 
 @dataclass(slots=True)
@@ -298,4 +202,4 @@ class _Seat:
     """Room for one worker; empty until it is needed, and after it failed. `free` is where it stands when free."""
 
     free: queue.LifoQueue[_Seat]
-    worker: _Worker | None = None
+    worker: Worker | None = None
