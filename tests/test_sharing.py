@@ -98,6 +98,24 @@ def test_a_feed_is_leased_to_one_until_it_says_nothing_more_of_it(store: Store) 
 
 
 @SEVERAL
+def test_to_renew_leases_waits_for_nobody_who_is_just_writing_one_of_the_feeds(store: Store) -> None:
+    """Two threads that renew the same feeds in another order wait for one another, and the poll of one is lost."""
+    _list(store, [f"https://paper{number}.example/" for number in range(3)])
+    with store.write() as db:
+        leased = [state.id for state in lease_feeds(db, "one", NOW, 9)]
+    later = NOW + 5 * LEASE
+    with store.write() as one, store.write() as other:
+        other.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        renew_leases(one, "one", leased[1:2], later)
+        renew_leases(other, "one", leased, later)
+        renew_leases(one, "one", leased, later)
+    with store.write() as db:
+        assert lease_feeds(db, "other", NOW + 2 * LEASE, 9) == []
+        renew_leases(db, "one", leased, None)
+        assert len(lease_feeds(db, "other", NOW + 2 * LEASE, 9)) == 3
+
+
+@SEVERAL
 def test_two_that_lease_in_the_same_moment_get_different_feeds_and_neither_waits(store: Store) -> None:
     _list(store, [f"https://paper{number}.example/" for number in range(4)])
     with store.write() as one, store.write() as other:

@@ -188,10 +188,17 @@ def lease_feeds(db: Connection, worker: str, now: datetime, limit: int) -> list[
 
 
 def renew_leases(db: Connection, worker: str, feeds: Iterable[FeedId], until: datetime | None) -> None:
-    """Keeps those of these feeds that are still the worker's until then; None gives them back at once."""
+    """Keeps those of these feeds that are still the worker's until then; None gives them back at once.
+
+    It waits for no row that another transaction is just writing: that one claims, saves or renews the feed itself.
+    Two threads that renew the same feeds, each in an order of its own, would wait for one another.
+    """
     for part in chunks(feeds):
         mine = (among(FEED.c.id, part), FEED.c.leased_by == worker, FEED.c.lease_until.is_not(None))
-        db.execute(update(FEED).where(*mine).values(lease_until=until))
+        kept = select(FEED.c.id).where(*mine).order_by(FEED.c.id)
+        rows = db.execute(kept.with_for_update(skip_locked=until is not None)).scalars().all()
+        if rows:
+            db.execute(update(FEED).where(among(FEED.c.id, rows)).values(lease_until=until))
 
 
 def present(db: Connection, state: FeedState, worker: str) -> FeedState:
@@ -328,7 +335,8 @@ def claim_feed(db: Connection, state: FeedState, worker: str, now: datetime, set
 
 def put_off(db: Connection, feeds: Iterable[tuple[FeedId, datetime]]) -> None:
     """Gives feeds a later time for their next poll, and back to whoever is there then."""
-    write_all(db, [{"number": number, "next_poll_at": at, "lease_until": None} for number, at in feeds])
+    rows = [{"number": number, "next_poll_at": at, "lease_until": None} for number, at in sorted(feeds)]
+    write_all(db, rows)
 
 
 def some_addresses(db: Connection, limit: int) -> list[str]:
