@@ -1,6 +1,6 @@
 """What PostgreSQL's partitions are worth when old entries go, and what they cost when new ones come.
 
-usage: python benchmarks/partitions.py [ENTRIES]     (20,000; at most 90,000)
+usage: python benchmarks/partitions.py [ENTRIES]     (10,000; at most 90,000)
 
 A database of so many made-up entries in events is filled (filled.py) and copied. All of it is old then. In one
 copy `Pruner`, as the daemon has it, drops the partition; in the other an entry is pinned, so that the partition
@@ -69,7 +69,7 @@ class Waits:
 
 def main() -> None:
     """Prints two tables."""
-    size = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    size = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with own_server() as server:
         filled = fill(server, size)
         print("| | seconds | steps | given back | after VACUUM | writer: median | 99 % | longest |")
