@@ -103,7 +103,7 @@ def test_nothing_is_lost_if_it_ends_at_any_step(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster, "MUCH", 1)
-    monkeypatch.setattr(cluster, "AT_ONCE", 2)
+    monkeypatch.setattr("aggregator.pipeline.weighing.AT_ONCE", 2)
     monkeypatch.setattr("aggregator.cluster.judge.AT_ONCE", 2)
     ended = False
     steps = 0

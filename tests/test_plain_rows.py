@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from aggregator.cluster.signature import SCHEME
 from aggregator.store import Store, StoreError, UnreachableError
 from aggregator.store.dialect import plain_rows
-from aggregator.store.events import settled_columns, signed_on
+from aggregator.store.events import columns_of, signed_on
 from aggregator.store.tables import ENTRY, SIGNATURE
 from aggregator.types import EntryId
 from tests.pages import ENTRIES, bring
@@ -26,7 +26,8 @@ def test_the_columns_of_settled_entries_are_what_was_stored(store: Store) -> Non
             .order_by(ENTRY.c.id)
         ).all()
         ids = [EntryId(row.entry_id) for row in stored]
-        found, among = settled_columns(db, ids, SCHEME)
+        told = columns_of(db, ids, SCHEME)
+        found, among = told.columns, told.among
         days = {int(row.at.timestamp() // 86_400) for row in stored}
         assert sorted(signed_on(db, days)) == ids
     assert len(ids) == len(ENTRIES)

@@ -18,7 +18,6 @@ from aggregator.cluster.network import shipped
 from aggregator.cluster.postings import Postings
 from aggregator.cluster.rows import Column
 from aggregator.cluster.window import Window
-from aggregator.pipeline.cluster import _blocks
 from aggregator.types import EntryId, Signed
 from tests.windows import numbered, signed
 
@@ -205,11 +204,6 @@ def test_those_that_came_last_are_looked_at_again_with_the_others() -> None:
     window.remember_among(rows, np.array([100] * 50 + [-100] * 50))
     assert window.outgrown(1.05, 0).tolist() == []
     assert window.outgrown(1.05, 101).tolist() == rows[50:].tolist()
-
-
-def test_days_are_read_in_blocks_of_bounded_size() -> None:
-    assert list(_blocks({1: 40, 2: 60, 3: 1, 4: 500, 5: 2}, 100)) == [[1, 2], [3], [4], [5]]
-    assert list(_blocks({}, 100)) == []
 
 
 def _slowly(weight: list[int], score: dict[tuple[int, int], float], least: float) -> set[frozenset[int]]:

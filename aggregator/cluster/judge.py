@@ -74,7 +74,7 @@ SERIES_FRAME, SERIES_OTHER = 3, 2
 
 def place(window: Window, network: Network, rows: Rows) -> Pairs:
     """The candidates of rows judged; what is near to the rows is known afterwards."""
-    found = [_place(window, network, rows[start : start + AT_ONCE]) for start in range(0, len(rows), AT_ONCE)]
+    found = [_place(window, network, part) for part in _parts(rows)]
     return _joined(found) if found else _none()
 
 
@@ -114,7 +114,7 @@ def _with_foreign(window: Window, network: Network, rows: Rows, pairs: Pairs) ->
 
 def _settle_others(window: Window, others: Rows) -> None:
     unsettled = window.unsettled(others)
-    parts = [unsettled[start : start + AT_ONCE] for start in range(0, len(unsettled), AT_ONCE)]
+    parts = _parts(unsettled)
     for part in parts:
         window.settle(part)
         window.echo(part)
@@ -122,24 +122,35 @@ def _settle_others(window: Window, others: Rows) -> None:
         window.compare_echoes(part)
 
 
-def survey(window: Window, rows: Rows) -> Generator[None, None, list[Met]]:
+def survey(window: Window, rows: Rows, beside: Rows | None = None) -> Generator[None, None, list[Met]]:
     """Finds what is near to each of rows anew, in steps: afterwards it is the same in whatever order they came.
 
-    Returns the candidates of rows, those of `AT_ONCE` rows together, which stand until the next `put`.
+    `beside`: other rows of which that is found, too. Returns the candidates of rows, those of `AT_ONCE` rows
+    together, which stand until the next `put`.
     """
-    parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
-    window.keep_weights(rows)
+    parts = _parts(rows)
+    others = [] if beside is None else _parts(beside)
+    everyone = rows if beside is None else np.concatenate((rows, beside))
+    window.keep_weights(everyone)
     # All at first: each part finds entries of the others near, too.
-    window.forget_near(rows)
+    window.forget_near(everyone)
     met = []
     for part in parts:
         met.append(_met(*window.settle(part)))
         yield
+    for part in others:
+        window.settle(part)
+        yield
+    parts += others
     for step in (window.echo, window.compare_echoes):
         for part in parts:
             step(part)
             yield
     return met
+
+
+def _parts(rows: Rows) -> list[Rows]:
+    return [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
 
 
 def _met(a: NDArray[np.int64], others: Rows, shared: Shared) -> Met:
@@ -149,9 +160,8 @@ def _met(a: NDArray[np.int64], others: Rows, shared: Shared) -> Met:
 
 def weigh(window: Window, network: Network, rows: Rows) -> Pairs:
     """The candidates of rows judged by what a survey found to be near."""
-    parts = [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
     found = []
-    for part in parts:
+    for part in _parts(rows):
         a, others = window.meet(part)
         found.append(weigh_met(window, network, part, _met(a, others, window.share(part, a, others))))
     return _joined(found) if found else _none()

@@ -175,7 +175,7 @@ class Entries:
         self._day.extend((self._at.view[first:] // DAY_SECONDS).astype(np.int32))
         self._lang.extend(np.array(self._languages.of(entries.langs), dtype=np.int32))
         self._outlet.extend(np.array(self._outlets.of(entries.source_keys), dtype=np.int32))
-        self._content.extend(_contents(entries))
+        self._content.extend(contents_of(entries))
         lengths = np.array([len(marks) for marks in entries.term_marks], dtype=np.int64)
         self._starts.extend(self._starts.view[-1] + np.cumsum(lengths))
         self._term.extend(terms)
@@ -266,7 +266,8 @@ class Entries:
         return owner, np.arange(len(owner)) + np.repeat(starts[rows] - before, lengths)
 
 
-def _contents(entries: SignedColumns) -> NDArray[np.uint64]:
+def contents_of(entries: SignedColumns) -> NDArray[np.uint64]:
+    """See `Entries.content`."""
     parts = zip(entries.minhashes, entries.titles, entries.leads, entries.bodies, entries.terms, strict=True)
     told = zip(entries.source_keys, entries.langs, entries.truncated, strict=True)
     return np.array(

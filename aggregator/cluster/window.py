@@ -236,14 +236,16 @@ class Window:
         """What `surroundings` were when rows were last decided on; 0 = never, negative = as they came."""
         self._among.view[rows] = among
 
-    def outgrown(self, growth: float, exact_below: int) -> Rows:
+    def outgrown(self, growth: float, exact_below: int, within: Rows | None = None) -> Rows:
         """The rows, decided on before, whose surroundings are `growth` times as many since then, or shrank so.
 
+        `within`: the rows that are looked at, instead of all.
         Of fewer than `exact_below` any change is enough, and for all others if it is time for half of them: then
         what becomes of them is a function of what is there by now. Rows that have just come have changed, too:
         what is near to them was found while others of their kind were still to come.
         """
-        rows = np.flatnonzero(self._alive.view & (self._among.view != 0))
+        known = self._alive.view & (self._among.view != 0)
+        rows = np.flatnonzero(known) if within is None else within[known[within]]
         if not len(rows):
             return rows
         among, now = self._among.view[rows], self.surroundings(rows)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.assign import NEAR_LINK, SAME_EVENT, Bonds, Group, partition
-from aggregator.cluster.copies import copy_reason
-from aggregator.cluster.features import FEATURES
-from aggregator.cluster.judge import AT_ONCE, Met, Pairs, place, survey, weigh_surveyed
 from aggregator.cluster.postings import day_of
-from aggregator.cluster.prepared import Prepared, prepare
-from aggregator.cluster.rows import Rows
+from aggregator.cluster.rows import Rows, contents_of
 from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.config import Settings
@@ -28,6 +25,17 @@ from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.pipeline.reports import ClusterReport
 from aggregator.pipeline.signing import sign_missing
+from aggregator.pipeline.stretches import (
+    EXACT_BELOW,
+    GROWTH,
+    LOADED,
+    Step,
+    Stretch,
+    stretches,
+    weigh_elsewhere,
+    weigh_stretch,
+)
+from aggregator.pipeline.weighing import Carried, Weigher, Weighing, links_of
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
@@ -42,54 +50,30 @@ from aggregator.types import (
     Rule,
     Signed,
 )
+from aggregator.workers import Alone, Crew, Lost
+
+log = logging.getLogger(__name__)
 
 BATCH = 250
 """Entries settled in one transaction: long enough to share the look-ups, short enough (about .3 s) that polls
 waiting to write do not notice."""
 
-LEAST_LINK = 0.1
-"""Probability from which a pair is kept. What is left out moved the B-cubed F1 of no labelled set by .002,
-and is most of all pairs."""
-
-GROWTH = 1.03
-"""An entry is weighed anew when its window holds so many times the entries that it held when it was decided
-on, or so much fewer: what is rare and who is near has changed. That is often while a new database fills, and
-seldom afterwards. With 1.1 five orders of arrival differed by up to 2.1 % of pairs, with this by 1.6 %."""
-
-EXACT_BELOW = 500
-"""In a window of fewer entries they are weighed anew whenever anything was added: that takes less than a second."""
-
 MUCH = 500
 MOST_TAKEN = 50_000
 TAKEN = 500
 """So many pending entries are weighed together with what they make outgrow its decision, instead of settled in
-batches first; at most so many at once, read in parts."""
-
-WRITTEN = 8
-"""Parts of AT_ONCE entries weighed anew that one transaction writes: some .2 s."""
-
-KEPT_COMPARED = 8
-"""Candidates that are kept with a decision."""
-
-LOADED = 5_000
-"""Entries read together into memory: some 8 MB."""
-
-MOST_PREPARED = 2_500
-"""Prepared entries kept between batches, about 4 kB each."""
+batches first; at most so many at once, read in parts. More are worked through by stretches of time."""
 
 FORGOTTEN = 100_000
 """Numbers of removed entries looked up at once: a partition has up to ten million."""
 
 MOST_ROWS = 1_500_000
-"""Rows in memory beyond which the window is built anew from the store."""
-
-COPY_SIGNS = (("texts alike", 0.6), ("titles alike", 0.8), ("terms found in the other, better", 0.7))
-"""What makes a pair worth comparing word for word: copies reach at least one of these. Those of the labelled sets
-have .73 or 1 of the first, or share bands of their MinHash besides."""
+"""Rows in memory beyond which the window is built anew from the store, unless it would hold half as many again."""
 
 FEW = 3_000
 """Entries of a store up to which all of them are in memory: then a restart changes nothing at all."""
 
+ALONE = Alone()
 EMPTY: Mapping[EntryId, str] = {}
 REGROUP = 250
 RELATE = 250
@@ -98,23 +82,31 @@ RELATE = 250
 class Clusterer:
     """Groups pending entries into events. One process at a time runs it (store.office).
 
-    Its memory (the window, prepared entries) is a cache of the store.
+    Its memory (the window, prepared entries) is a cache of the store. A crew weighs what waits on many days.
     """
 
-    def __init__(self, store: Store, settings: Settings, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, now: Callable[[], datetime], crew: Crew = ALONE
+    ) -> None:
         self._store = store
+        self._crew = crew
         self._now = now
         self._days = settings.window_days
+        self._margin = 3 * math.ceil(self._days)
         self._network = network_of(settings)
-        self._prepared: dict[EntryId, Prepared] = {}
         self._all_signed = self._all_encoded = False
         self._is_at_rest = False
         """Whether all was done when last looked: then only the database can bring work."""
         self._start_anew()
 
     def _start_anew(self) -> None:
-        self._window = Window(self._days, semantic=self._network.semantic)
+        self._weigher = Weigher(self._days, self._network)
         self._loaded: set[int] = set()
+        self._most_rows = MOST_ROWS
+
+    @property
+    def _window(self) -> Window:
+        return self._weigher.window
 
     def work(self) -> Iterator[ClusterReport]:
         """Steps until nothing is left to do; each writes in one transaction, or not at all.
@@ -157,8 +149,7 @@ class Clusterer:
         """The store no longer has these entries: what is in memory is read anew if it has any of them."""
         for start in range(0, len(entries), FORGOTTEN):
             part = entries[start : start + FORGOTTEN]
-            for entry in part:
-                self._prepared.pop(entry, None)
+            self._weigher.forget(part)
             if (self._window.entries.find(sorted(part)) >= 0).any():
                 self._start_anew()
 
@@ -169,14 +160,9 @@ class Clusterer:
         if self._network.semantic:
             yield from (ClusterReport() for _ in encode_missing(self._store, since))
         with self._store.read() as db:
-            counts = stored.count_by_day(db, since)
-        for days in _blocks(counts, MOST_ROWS // 2):
-            if len(self._window.entries) > MOST_ROWS // 2:
-                self._start_anew()
-            with self._store.read() as db:
-                self._load(db, days, ())
-            rows = self._window.rows_on(days)
-            yield from self._weigh_anew(rows[self._window.entries.at[rows] >= since.timestamp()])
+            counts = stored.count_by_day(db)
+        recent = [day for day in counts if day >= day_of(since)]
+        yield from self._work_through(stretches(counts, recent, self._margin), since)
         yield from self.work()
 
     def _take_in(self) -> Iterator[ClusterReport]:
@@ -186,9 +172,20 @@ class Clusterer:
         are formed afterwards, from what `decisions.to_regroup` gives.
         """
         with self._store.read() as db:
-            if count_pending(db) < MUCH:
-                return
+            waiting = count_pending(db)
+        if waiting < MUCH:
+            return
         yield from self._make_ready()
+        with self._store.read() as db:
+            days, counts = stored.count_by_day(db, waiting=True), stored.count_by_day(db)
+        # All entries whose surroundings change (see Window.surroundings).
+        near = {day + step for day in days for step in range(-self._margin, self._margin + 1)}
+        if waiting > MOST_TAKEN or sum(counts.get(day, 0) for day in near) > MOST_ROWS // 2:
+            yield from self._work_through(stretches(counts, near, self._margin))
+        else:
+            yield from self._take_all_in()
+
+    def _take_all_in(self) -> Iterator[ClusterReport]:
         waiting: dict[EntryId, str] = {}
         with self._store.read() as db:
             # Copies side by side: each is compared with others of the same part, and unpacked once.
@@ -202,9 +199,40 @@ class Clusterer:
         outgrown = np.setdiff1d(self._window.outgrown(GROWTH, EXACT_BELOW), rows)
         yield from self._weigh_anew(np.concatenate((rows, outgrown)), waiting)
 
+    def _work_through(
+        self, plan: Sequence[Stretch], since: datetime | None = None
+    ) -> Iterator[ClusterReport]:
+        """Weighs the entries of stretches of time: those that wait, and those that outgrew their decision.
+
+        `since`: all that were published since then.
+        """
+        # What is in memory by now would have to be kept in step, and stand beside what a stretch needs.
+        self._start_anew()
+        job = partial(weigh_stretch, days=self._days, network=self._network, since=since)
+        carried = Carried()
+        for stretch, found in self._weighed(job, plan):
+            carried.begin(stretch.first)
+            for step in found:
+                yield ClusterReport() if step is None else self._keep(*step, carried)
+
+    def _weighed(
+        self, job: Callable[..., Iterator[Step]], plan: Sequence[Stretch]
+    ) -> Iterator[tuple[Stretch, Iterable[Step]]]:
+        """Each stretch with what weighing it finds: step by step in this process, or by the crew as a whole."""
+        if self._crew.cores == 1 or len(plan) == 1:
+            yield from ((stretch, job(stretch, self._store)) for stretch in plan)
+            return
+        url = self._store.engine.url.render_as_string(hide_password=False)
+        for stretch, found in self._crew.each(partial(weigh_elsewhere, job, url), plan):
+            if isinstance(found, Lost):
+                log.warning("%s: this process weighs it: %s", stretch, found.reason)
+                yield stretch, job(stretch, self._store)
+            else:
+                yield stretch, found
+
     def _make_ready(self) -> Iterator[ClusterReport]:
         """Makes room, and sees to it that all entries are signed, and encoded if that is asked for."""
-        if len(self._window.entries) > MOST_ROWS:
+        if len(self._window.entries) > self._most_rows:
             self._start_anew()
         while not self._all_signed:
             with self._store.write() as db:
@@ -217,7 +245,6 @@ class Clusterer:
         """Settles what is pending, a batch a step, and looks at nothing again."""
         while True:
             yield from self._make_ready()
-            self._forget_prepared()
             with self._store.write() as db:
                 lock_grouping(db)
                 batch = stored.pending_entries(db, BATCH, encoded=self._network.semantic)
@@ -240,10 +267,8 @@ class Clusterer:
         numbers = {entry.id for entry in batch}
         self._load(db, {day_of(entry.at) for entry in batch}, numbers)
         rows = self._window.put(batch)
-        pairs = place(self._window, self._network, rows)
-        self._prepared.update((signed.id, prepare(signed)) for signed in batch)
-        copies = self._copies(db, pairs, self._window.same_bands(rows, batch), rows)
-        links = self._links(pairs, copies)
+        found = self._weigher.place(db, rows, batch)
+        links = links_of(found)
         edited = {entry.event_id for entry in batch if entry.event_id is not None}
         before = stored.links_of(db, numbers) if edited else set()
         stored.replace_links(db, numbers, links)
@@ -252,13 +277,13 @@ class Clusterer:
         events = set(stored.events_of(db, ends - numbers).values()) | edited
         current = stored.entries_of(db, events)
         kept = _by_event(current, events - edited)
-        entries = self._ordered(numbers | current.keys())
+        entries = self._ordered(db, numbers | current.keys())
         known = stored.links_of(db, numbers | current.keys())
         bonds = bonds_of(db, entries)
         groups = partition(entries, kept, known, bonds)
         written = write_groups(db, groups, current, self._now())
         stored.settle(db, numbers)
-        self._decide(db, rows, pairs, copies, regroup=False)
+        self._decide(db, found, regroup=False)
         decisions.write_rules(db, _rules(groups, numbers, known, bonds))
         touched = {event for group, event in zip(groups, written.event_of, strict=True) if group & numbers}
         self._refresh(db, touched, numbers, written, known)
@@ -269,43 +294,6 @@ class Clusterer:
             merged=len(written.merged),
         )
 
-    def _links(self, pairs: Pairs, copies: Collection[tuple[EntryId, EntryId]]) -> list[Link]:
-        """The pairs that are kept, each once, lower number first."""
-        number = self._window.entries.number
-        found = {(a, b): Link(a, b, 1.0, is_copy=True) for a, b in copies}
-        strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
-        ends = np.sort(np.stack((number[pairs.a[strong]], number[pairs.b[strong]]), axis=1), axis=1)
-        for (a, b), chance in zip(ends.tolist(), pairs.chance[strong].tolist(), strict=True):
-            found.setdefault((EntryId(a), EntryId(b)), Link(EntryId(a), EntryId(b), chance, is_copy=False))
-        return list(found.values())
-
-    def _copies(
-        self, db: Connection, pairs: Pairs, banded: tuple[NDArray[np.int64], Rows], rows: Rows
-    ) -> set[tuple[EntryId, EntryId]]:
-        """The pairs that are the same text, lower number first."""
-        worth = np.zeros(len(pairs.a), np.bool_)
-        for name, least in COPY_SIGNS:
-            worth |= pairs.features[:, FEATURES.index(name)] >= least
-        one = np.concatenate((pairs.a[worth], rows[banded[0]]))
-        other = np.concatenate((pairs.b[worth], banded[1]))
-        number = self._window.entries.number
-        ends = np.unique(np.sort(np.stack((number[one], number[other]), axis=1), axis=1), axis=0)
-        self._fetch(db, np.unique(ends).tolist())
-        return {
-            (EntryId(a), EntryId(b))
-            for a, b in ends.tolist()
-            if copy_reason(self._prepared[EntryId(a)], self._prepared[EntryId(b)])
-        }
-
-    def _forget_prepared(self) -> None:
-        for entry in list(self._prepared)[:-MOST_PREPARED]:
-            del self._prepared[entry]
-
-    def _fetch(self, db: Connection, entries: Iterable[EntryId]) -> None:
-        missing = [entry for entry in entries if entry not in self._prepared]
-        for signed in stored.signed_entries(db, missing):
-            self._prepared[signed.id] = prepare(signed)
-
     # ---- again -----------------------------------------------------------------------------------
 
     def _weigh_anew(self, rows: Rows, waiting: Mapping[EntryId, str] = EMPTY) -> Iterator[ClusterReport]:
@@ -315,59 +303,40 @@ class Clusterer:
         """
         with self._store.read() as db:
             self._load(db, set(self._window.entries.day[rows].tolist()), waiting)
-        met = yield from _stepwise(survey(self._window, rows))
-        weighed: set[EntryId] = set()
-        carried: dict[EntryId, list[Link]] = defaultdict(list)
-        for start in range(0, len(rows), WRITTEN * AT_ONCE):
-            self._forget_prepared()
-            part = rows[start : start + WRITTEN * AT_ONCE]
-            first = start // AT_ONCE
-            numbers = {EntryId(number) for number in self._window.entries.number[part].tolist()}
-            new = {number: waiting[number] for number in numbers if number in waiting}
-            pairs = weigh_surveyed(self._window, self._network, part, met[first : first + WRITTEN])
-            with self._store.write() as db:
-                # One that was edited since it was read waits on.
-                edited = new.keys() - stored.still_waiting(db, new)
-                part, pairs = self._without(edited, part, pairs)
-                numbers -= edited
-                copies = stored.copies_of(db, numbers - waiting.keys())
-                copies |= self._copies_of_new(db, pairs, new.keys() - edited)
-                # Two that met from the other's side only stay linked.
-                links = {(link.a, link.b): link for number in numbers for link in carried.pop(number, ())}
-                links |= {(link.a, link.b): link for link in self._links(pairs, copies)}
-                weighed |= numbers
-                for link in links.values():
-                    for end in (link.a, link.b):
-                        if end not in weighed:
-                            carried[end].append(link)
-                stored.replace_links(db, numbers, links.values())
-                stored.settle(db, numbers & waiting.keys())
-                self._decide(db, part, pairs, copies, regroup=True)
-            yield ClusterReport(entries=len(new) - len(edited), reviewed=len(numbers - waiting.keys()))
+        carried = Carried()
+        for found in self._weigher.weigh(self._store, rows, waiting):
+            if found is None:
+                yield ClusterReport()
+                continue
+            report = self._keep(found, waiting, carried)
+            numbers = [one.entry for one in found.decided]
+            among = np.array([one.among for one in found.decided], dtype=np.int64)
+            self._window.remember_among(self._window.entries.rows_of(numbers), among)
+            yield report
 
-    def _without(self, edited: Collection[EntryId], part: Rows, pairs: Pairs) -> tuple[Rows, Pairs]:
-        if not edited:
-            return part, pairs
-        number = self._window.entries.number
-        kept = ~np.isin(number[pairs.a], list(edited))
-        return part[~np.isin(number[part], list(edited))], pairs.only(kept)
+    def _keep(self, found: Weighing, waiting: Mapping[EntryId, str], carried: Carried) -> ClusterReport:
+        """Writes what was found, in one transaction; an entry that was edited since it was read waits on."""
+        new = {one.entry: waiting[one.entry] for one in found.decided if one.entry in waiting}
+        with self._store.write() as db:
+            edited = new.keys() - stored.still_waiting(db, new)
+            found = found.without(edited)
+            numbers = {one.entry for one in found.decided}
+            stored.replace_links(
+                db, numbers, carried.with_carried(numbers, links_of(found), found.links["day"])
+            )
+            stored.settle(db, numbers & waiting.keys())
+            self._decide(db, found, regroup=True)
+        return ClusterReport(entries=len(new) - len(edited), reviewed=len(numbers - waiting.keys()))
 
-    def _copies_of_new(
-        self, db: Connection, pairs: Pairs, new: Collection[EntryId]
-    ) -> set[tuple[EntryId, EntryId]]:
-        """The pairs of new entries, with one another or with old ones, that are the same text."""
-        if not new:
-            return set()
-        signed = stored.signed_entries(db, new)
-        self._prepared.update((entry.id, prepare(entry)) for entry in signed)
-        rows = self._window.entries.rows_of(entry.id for entry in signed)
-        banded = self._window.same_bands(rows, signed)
-        return self._copies(db, pairs.only(np.isin(pairs.a, rows)), banded, rows)
+    def _decide(self, db: Connection, found: Weighing, *, regroup: bool) -> None:
+        """Keeps the decisions."""
+        basis = decisions.Basis(self._now(), SAME_EVENT, self._network.name, found.features)
+        decisions.write_weighed(db, found.decided, basis, regroup=regroup)
 
     def _form_anew(self, db: Connection, flagged: Sequence[EntryId]) -> ClusterReport:
         """Forms the events of these entries, and of all that are near to them, from nothing but their links."""
         reached, links, current = _closure(db, flagged)
-        entries = self._ordered(reached)
+        entries = self._ordered(db, reached)
         bonds = bonds_of(db, entries)
         groups = partition(entries, (), links, bonds)
         written = write_groups(db, groups, current, self._now())
@@ -409,62 +378,32 @@ class Clusterer:
         there = np.unique(np.array(stored.signed_on(db, missing), dtype=np.int64))
         there = there[(self._window.entries.find(there) < 0) & ~np.isin(there, list(without))]
         for start in range(0, len(there), LOADED):
-            found, among = stored.settled_columns(db, there[start : start + LOADED].tolist(), SCHEME)
-            rows = self._window.put_columns(found)
-            self._window.remember_among(rows, np.array(among, dtype=np.int64))
+            found = stored.columns_of(db, there[start : start + LOADED].tolist(), SCHEME)
+            rows = self._window.put_columns(found.columns)
+            self._window.remember_among(rows, np.array(found.among, dtype=np.int64))
+        # Where so many may meet that they are more than usual, few of them are more than needed.
+        self._most_rows = max(self._most_rows, 2 * len(there))
 
-    def _ordered(self, entries: Iterable[EntryId]) -> list[EntryId]:
+    def _contents(self, db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, int]:
+        """As `Entries.content`, of entries that are not in the window."""
+        found: dict[EntryId, int] = {}
+        for start in range(0, len(entries), LOADED):
+            columns = stored.columns_of(db, entries[start : start + LOADED], SCHEME).columns
+            found |= dict(zip(columns.ids, contents_of(columns).tolist(), strict=True))
+        return found
+
+    def _ordered(self, db: Connection, entries: Iterable[EntryId]) -> list[EntryId]:
         """The entries in an order made of their content."""
         numbers = sorted(entries)
         rows = self._window.entries.find(numbers)
         keys = np.zeros(len(numbers), np.uint64)
         keys[rows >= 0] = self._window.entries.content[rows[rows >= 0]]
+        missing = [number for number, row in zip(numbers, rows.tolist(), strict=True) if row < 0]
+        contents = self._contents(db, missing)
+        keys[rows < 0] = [contents.get(number, 0) for number in missing]
         return [numbers[place] for place in np.argsort(keys, kind="stable").tolist()]
 
     # ---- writing ---------------------------------------------------------------------------------
-
-    def _decide(
-        self,
-        db: Connection,
-        rows: Rows,
-        pairs: Pairs,
-        copies: Collection[tuple[EntryId, EntryId]],
-        *,
-        regroup: bool,
-    ) -> None:
-        """Keeps what was seen of rows, and among how many entries."""
-        among = self._window.surroundings(rows)
-        if not regroup:
-            # Others came in the same batch, and what is near to the older ones has changed with it.
-            among = -among
-        self._window.remember_among(rows, among)
-        number = self._window.entries.number
-        order = np.lexsort((-pairs.chance, pairs.a))
-        start = np.searchsorted(pairs.a[order], rows, side="left")
-        seen = np.searchsorted(pairs.a[order], rows, side="right") - start
-        kept = np.minimum(seen, KEPT_COMPARED)
-        before = np.cumsum(kept) - kept
-        best = order[np.arange(kept.sum()) + np.repeat(start - before, kept)]
-        one, other = number[pairs.a[best]], number[pairs.b[best]]
-        is_copy = [
-            (min(a, b), max(a, b)) in copies for a, b in zip(one.tolist(), other.tolist(), strict=True)
-        ]
-        compared = decisions.packed(
-            other, pairs.chance[best], np.array(is_copy, np.bool_), pairs.veto[best], pairs.features[best]
-        )
-        made = [
-            decisions.Weighed(EntryId(entry), population, count, compared(first, first + some))
-            for entry, population, count, first, some in zip(
-                number[rows].tolist(),
-                among.tolist(),
-                seen.tolist(),
-                before.tolist(),
-                kept.tolist(),
-                strict=True,
-            )
-        ]
-        basis = decisions.Basis(self._now(), SAME_EVENT, self._network.name, pairs.features.shape[1])
-        decisions.write_weighed(db, made, basis, regroup=regroup)
 
     def _refresh(
         self,
@@ -481,28 +420,6 @@ class Clusterer:
             for event in sorted((refreshed | written.changed) - written.created)
         ]
         stored.add_changes(db, updates, self._now(), written.grown)
-
-
-def _stepwise(surveying: Generator[None, None, list[Met]]) -> Generator[ClusterReport, None, list[Met]]:
-    """What the survey finds; its steps settle nothing."""
-    while True:
-        try:
-            next(surveying)
-        except StopIteration as done:
-            return list(done.value)
-        yield ClusterReport()
-
-
-def _blocks(counts: Mapping[int, int], most: int) -> Iterator[list[int]]:
-    """The days in blocks that hold at most so many entries, or are one day."""
-    block: list[int] = []
-    for day in sorted(counts):
-        if block and sum(counts[known] for known in block) + counts[day] > most:
-            yield block
-            block = []
-        block.append(day)
-    if block:
-        yield block
 
 
 def bonds_of(db: Connection, entries: Collection[EntryId]) -> Bonds:

@@ -22,7 +22,7 @@ from aggregator.cluster.window import Window
 from aggregator.store import Store
 from aggregator.store.corrections import all_corrections
 from aggregator.store.dialect import chunks
-from aggregator.store.events import events_of, settled_columns, signed_entries, signed_on
+from aggregator.store.events import columns_of, events_of, signed_entries, signed_on
 from aggregator.types import Correction, CorrectionKind, EntryId
 
 FEWEST_CASES = 10
@@ -169,7 +169,7 @@ def _see(db: Connection, cases: Sequence[Case], days: float, network: Network) -
     known = {day_of(signed.at) for signed in signed_entries(db, spoken)}
     nearby = {day + step for day in known for step in range(-reach, reach + 1)}
     for part in chunks(sorted(signed_on(db, nearby))):
-        window.put_columns(settled_columns(db, part, SCHEME)[0])
+        window.put_columns(columns_of(db, part, SCHEME).columns)
     rows = window.entries.find(list(spoken))
     for _ in survey(window, np.sort(rows[rows >= 0]).astype(np.int64)):
         continue

@@ -15,7 +15,7 @@ from aggregator.store.partitions import TablesBusyError, written
 from aggregator.store.room import CHECKED_EVERY, FEW, keep_room
 from aggregator.store.schema import upgrade
 
-__all__ = ["Store", "StoreError", "UnreachableError", "open_store"]
+__all__ = ["Store", "StoreError", "UnreachableError", "open_store", "reach_store"]
 
 
 class Store:
@@ -86,6 +86,11 @@ def open_store(url: str) -> Store:
         engine.dispose()
         raise
     return Store(engine)
+
+
+def reach_store(url: str) -> Store:
+    """The store at `url`, which another process keeps at the newest schema. Raises StoreError when it is used."""
+    return Store(open_engine(url))
 
 
 def _keep_room(engine: Engine) -> None:

@@ -150,6 +150,30 @@ def _rows_of_array(element: _Listed, compiler: SQLCompiler, **_: Any) -> str:
     return f"(SELECT unnest({compiler.process(element.clauses)}))"
 
 
+class _Day(FunctionElement[int]):
+    """The day of a time."""
+
+    name = "day"
+    inherit_cache = True
+
+
+@compiles(_Day, "sqlite")
+def _day_of_text(element: _Day, compiler: SQLCompiler, **_: Any) -> str:
+    # SQLite's division cuts off: counted from the year 0, no day before 1970 is rounded up.
+    seconds = f"CAST(strftime('%s', {compiler.process(element.clauses)}) AS INTEGER)"
+    return f"(({seconds} + 62167219200) / 86400 - 719528)"
+
+
+@compiles(_Day, "postgresql")
+def _day_of_timestamp(element: _Day, compiler: SQLCompiler, **_: Any) -> str:
+    return f"CAST(floor(extract(epoch FROM {compiler.process(element.clauses)}) / 86400) AS BIGINT)"
+
+
+def day_number(at: ColumnElement[datetime]) -> ColumnElement[int]:
+    """The day of a time, counted from 1970-01-01 in UTC."""
+    return _Day(at)
+
+
 def among(column: ColumnElement[Any], numbers: Collection[int]) -> ColumnElement[bool]:
     """Whether the column is one of these integers.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,7 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among, chunks, lock_grouping, plain_rows, wake_listeners
+from aggregator.store.dialect import among, chunks, day_number, lock_grouping, plain_rows, wake_listeners
 from aggregator.store.outbox import put_messages
 from aggregator.store.partitions import count_written
 from aggregator.store.tables import (
@@ -146,14 +145,35 @@ def signed_on(db: Connection, days: Iterable[int]) -> list[EntryId]:
     return found
 
 
-def settled_columns(
-    db: Connection, entries: Collection[EntryId], scheme: int
-) -> tuple[SignedColumns, list[int]]:
-    """Those of these entries that the clusterer has seen, signed by `scheme`, in the order of their numbers.
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Signed entries in the order of their numbers, as the window takes them in.
 
-    With each, how many entries its window held when it was last decided on.
+    `among`: with each, how many entries its window held when it was last decided on, 0 = never. `waiting`: those
+    that wait for the clusterer, with the hash of their content.
+    """
+
+    columns: SignedColumns
+    among: list[int]
+    waiting: dict[EntryId, str]
+
+
+def columns_of(
+    db: Connection,
+    entries: Collection[EntryId],
+    scheme: int,
+    *,
+    with_waiting: bool = False,
+    encoded: bool = False,
+) -> Columns:
+    """Those of these entries that are signed by `scheme` and that the clusterer has seen, or all `with_waiting`.
+
+    Of those that wait only the `encoded` if so.
     """
     columns = select(
+        ENTRY.c.pending,
+        ENTRY.c.content_hash,
+        DECISION.c.among,
         ENTRY.c.id,
         ENTRY.c.source,
         ENTRY.c.lang,
@@ -167,23 +187,30 @@ def settled_columns(
         SIGNATURE.c.term_marks,
         SIGNATURE.c.term_rarity,
         SIGNATURE.c.meaning,
-        DECISION.c.among,
     )
     columns = columns.join(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
     columns = columns.outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id).order_by(ENTRY.c.id)
-    columns = columns.where(~ENTRY.c.pending, SIGNATURE.c.scheme == scheme)
+    columns = columns.where(SIGNATURE.c.scheme == scheme)
+    if not with_waiting:
+        columns = columns.where(~ENTRY.c.pending)
+    elif encoded:
+        columns = columns.where(or_(~ENTRY.c.pending, SIGNATURE.c.meaning.is_not(None)))
     rows = plain_rows(db, columns.where(among(ENTRY.c.id, entries)))
-    ids, sources, *others, populations = zip(*rows, strict=True) if rows else [()] * 14
-    return (
+    waits, hashes, populations, ids, sources, *others = zip(*rows, strict=True) if rows else [()] * 16
+    return Columns(
         SignedColumns(ids, [source.casefold() for source in sources], *others),
         [population or 0 for population in populations],
+        {EntryId(number): told for number, told, wait in zip(ids, hashes, waits, strict=True) if wait},
     )
 
 
-def count_by_day(db: Connection, since: datetime) -> dict[int, int]:
-    """How many signed entries there are on each day (days since 1970-01-01 UTC) from `since` on."""
-    times = db.execute(select(SIGNATURE.c.at).where(SIGNATURE.c.at >= since)).scalars()
-    return dict(sorted(Counter((at - EPOCH).days for at in times).items()))
+def count_by_day(db: Connection, *, waiting: bool = False) -> dict[int, int]:
+    """How many signed entries there are on each day (days since 1970-01-01 UTC); of those that wait if so."""
+    day = day_number(SIGNATURE.c.at)
+    query = select(day, func.count()).select_from(SIGNATURE).group_by(day)
+    if waiting:
+        query = query.join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id).where(ENTRY.c.pending)
+    return dict(sorted((int(number), int(count)) for number, count in db.execute(query)))
 
 
 def days_of_few(db: Connection, most: int) -> list[int]:

@@ -1,0 +1,240 @@
+"""Entries of a window weighed against all that is near to them, and what is kept of that."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.engine import Connection
+
+from aggregator.cluster.copies import copy_reason
+from aggregator.cluster.features import FEATURES
+from aggregator.cluster.judge import AT_ONCE, Pairs, place, survey, weigh_surveyed
+from aggregator.cluster.network import Network
+from aggregator.cluster.prepared import Prepared, prepare
+from aggregator.cluster.rows import Rows
+from aggregator.cluster.window import Window
+from aggregator.store import Store, decisions
+from aggregator.store import events as stored
+from aggregator.types import EntryId, Link, Signed
+
+LEAST_LINK = 0.1
+"""Probability from which a pair is kept. What is left out moved the B-cubed F1 of no labelled set by .002,
+and is most of all pairs."""
+
+WRITTEN = 8
+"""Parts of AT_ONCE entries weighed anew that one transaction writes: some .2 s."""
+
+KEPT_COMPARED = 8
+"""Candidates that are kept with a decision."""
+
+MOST_PREPARED = 2_500
+"""Prepared entries kept between parts, about 4 kB each."""
+
+COPY_SIGNS = (("texts alike", 0.6), ("titles alike", 0.8), ("terms found in the other, better", 0.7))
+"""What makes a pair worth comparing word for word: copies reach at least one of these. Those of the labelled sets
+have .73 or 1 of the first, or share bands of their MinHash besides."""
+
+LINKED = np.dtype([("a", "<i8"), ("b", "<i8"), ("score", "<f8"), ("is_copy", "?"), ("day", "<i4")])
+"""A pair that is kept, lower number first; `day`: that of the later one."""
+
+Copies = Collection[tuple[EntryId, EntryId]]
+"""Pairs that are the same text, lower number first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighing:
+    """What weighing some entries found: a decision on each, and `links` [pairs, LINKED], each pair once.
+
+    `features`: how many each compared entry has.
+    """
+
+    decided: list[decisions.Weighed]
+    links: NDArray[np.void]
+    features: int
+
+    def without(self, entries: Collection[EntryId]) -> Weighing:
+        """The same as if these entries had not been weighed."""
+        if not entries:
+            return self
+        gone = list(entries)
+        kept = ~(np.isin(self.links["a"], gone) | np.isin(self.links["b"], gone))
+        decided = [one for one in self.decided if one.entry not in entries]
+        return replace(self, decided=decided, links=self.links[kept])
+
+
+def links_of(found: Weighing) -> list[Link]:
+    """Its pairs."""
+    names = ("a", "b", "score", "is_copy")
+    return [Link(EntryId(a), EntryId(b), *rest) for a, b, *rest in found.links[list(names)].tolist()]
+
+
+class Carried:
+    """Links to entries that are still to be weighed: these would lose those that were found from this side only."""
+
+    def __init__(self) -> None:
+        self._links: dict[EntryId, list[tuple[Link, int]]] = defaultdict(list)
+        self._weighed: set[EntryId] = set()
+
+    def begin(self, first: int) -> None:
+        """Entries of the day `first` and later are weighed from now on: links before that are carried no more."""
+        self._weighed.clear()
+        later = ((end, [one for one in links if one[1] >= first]) for end, links in self._links.items())
+        self._links = defaultdict(list, {end: links for end, links in later if links})
+
+    def with_carried(
+        self, numbers: Collection[EntryId], links: Sequence[Link], days: NDArray[np.int32]
+    ) -> Collection[Link]:
+        """The links of entries weighed now, and those carried for them. `days`: of the later end of each link."""
+        every = {(link.a, link.b): link for entry in numbers for link, _ in self._links.pop(entry, ())}
+        every |= {(link.a, link.b): link for link in links}
+        self._weighed.update(numbers)
+        for link, day in zip(links, days.tolist(), strict=True):
+            for end in (link.a, link.b):
+                if end not in self._weighed:
+                    self._links[end].append((link, day))
+        return every.values()
+
+
+class Weigher:
+    """A window and how its entries are compared. All of it is a cache of the store."""
+
+    def __init__(self, days: float, network: Network) -> None:
+        self.window = Window(days, semantic=network.semantic)
+        self.network = network
+        self._prepared: dict[EntryId, Prepared] = {}
+
+    def place(self, db: Connection, rows: Rows, batch: Sequence[Signed]) -> Weighing:
+        """New entries, whose rows these are, weighed as they come. What is near to older ones changes with them."""
+        self._forget_prepared()
+        pairs = place(self.window, self.network, rows)
+        self._prepared.update((signed.id, prepare(signed)) for signed in batch)
+        copies = self._copies(db, pairs, self.window.same_bands(rows, batch), rows)
+        among = -self.window.surroundings(rows)
+        self.window.remember_among(rows, among)
+        return self._weighing(rows, pairs, copies, among)
+
+    def weigh(
+        self, store: Store, rows: Rows, new: Collection[EntryId], beside: Rows | None = None
+    ) -> Generator[Weighing | None, None, None]:
+        """Weighs rows in the window as it is now, in steps; None = one that found what is near.
+
+        `new`: entries weighed for the first time; of the others it stays as it was found whether two are copies.
+        `beside`: other rows whose nearest are found anew, too.
+        """
+        met = yield from survey(self.window, rows, beside)
+        for start in range(0, len(rows), WRITTEN * AT_ONCE):
+            self._forget_prepared()
+            part, first = rows[start : start + WRITTEN * AT_ONCE], start // AT_ONCE
+            pairs = weigh_surveyed(self.window, self.network, part, met[first : first + WRITTEN])
+            numbers = {EntryId(number) for number in self.window.entries.number[part].tolist()}
+            with store.read() as db:
+                copies = stored.copies_of(db, numbers.difference(new))
+                copies |= self._copies_of_new(db, pairs, numbers.intersection(new))
+            yield self._weighing(part, pairs, copies, self.window.surroundings(part))
+
+    def _weighing(self, rows: Rows, pairs: Pairs, copies: Copies, among: NDArray[np.int64]) -> Weighing:
+        return Weighing(
+            self._decided(rows, pairs, copies, among), self._links(pairs, copies), pairs.features.shape[1]
+        )
+
+    # ---- copies ----------------------------------------------------------------------------------
+
+    def _copies_of_new(
+        self, db: Connection, pairs: Pairs, new: Collection[EntryId]
+    ) -> set[tuple[EntryId, EntryId]]:
+        """The pairs of new entries, with one another or with old ones, that are the same text."""
+        if not new:
+            return set()
+        signed = stored.signed_entries(db, new)
+        self._prepared.update((entry.id, prepare(entry)) for entry in signed)
+        rows = self.window.entries.rows_of(entry.id for entry in signed)
+        banded = self.window.same_bands(rows, signed)
+        return self._copies(db, pairs.only(np.isin(pairs.a, rows)), banded, rows)
+
+    def _copies(
+        self, db: Connection, pairs: Pairs, banded: tuple[NDArray[np.int64], Rows], rows: Rows
+    ) -> set[tuple[EntryId, EntryId]]:
+        worth = np.zeros(len(pairs.a), np.bool_)
+        for name, least in COPY_SIGNS:
+            worth |= pairs.features[:, FEATURES.index(name)] >= least
+        one = np.concatenate((pairs.a[worth], rows[banded[0]]))
+        other = np.concatenate((pairs.b[worth], banded[1]))
+        number = self.window.entries.number
+        ends = np.unique(np.sort(np.stack((number[one], number[other]), axis=1), axis=1), axis=0)
+        self._fetch(db, np.unique(ends).tolist())
+        return {
+            (EntryId(a), EntryId(b))
+            for a, b in ends.tolist()
+            if copy_reason(self._prepared[EntryId(a)], self._prepared[EntryId(b)])
+        }
+
+    def _forget_prepared(self) -> None:
+        for entry in list(self._prepared)[:-MOST_PREPARED]:
+            del self._prepared[entry]
+
+    def _fetch(self, db: Connection, entries: Iterable[EntryId]) -> None:
+        missing = [entry for entry in entries if entry not in self._prepared]
+        for signed in stored.signed_entries(db, missing):
+            self._prepared[signed.id] = prepare(signed)
+
+    def forget(self, entries: Iterable[EntryId]) -> None:
+        """The store no longer has these."""
+        for entry in entries:
+            self._prepared.pop(entry, None)
+
+    # ---- what is kept ----------------------------------------------------------------------------
+
+    def _links(self, pairs: Pairs, copies: Copies) -> NDArray[np.void]:
+        """The pairs that are kept, each once; copies have 1."""
+        entries = self.window.entries
+        strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
+        copied = entries.rows_of(end for pair in sorted(copies) for end in pair).reshape(-1, 2)
+        rows = np.concatenate((copied, np.stack((pairs.a[strong], pairs.b[strong]), axis=1)))
+        ends = np.sort(entries.number[rows], axis=1)
+        found = np.empty(len(rows), LINKED)
+        found["a"], found["b"], found["day"] = (
+            ends[:, 0],
+            ends[:, 1],
+            entries.day[rows].max(axis=1, initial=0),
+        )
+        found["score"] = np.concatenate((np.ones(len(copied)), pairs.chance[strong]))
+        found["is_copy"] = np.arange(len(rows)) < len(copied)
+        # Of a pair that was found twice the first counts: as a copy, or from the side that was weighed first.
+        order = np.lexsort((np.arange(len(rows)), found["b"], found["a"]))
+        again = np.zeros(len(rows), np.bool_)
+        again[1:] = (np.diff(found["a"][order]) == 0) & (np.diff(found["b"][order]) == 0)
+        return found[np.sort(order[~again])]
+
+    def _decided(
+        self, rows: Rows, pairs: Pairs, copies: Copies, among: NDArray[np.int64]
+    ) -> list[decisions.Weighed]:
+        """What was seen of rows, and among how many entries."""
+        number = self.window.entries.number
+        order = np.lexsort((-pairs.chance, pairs.a))
+        start = np.searchsorted(pairs.a[order], rows, side="left")
+        seen = np.searchsorted(pairs.a[order], rows, side="right") - start
+        kept = np.minimum(seen, KEPT_COMPARED)
+        before = np.cumsum(kept) - kept
+        best = order[np.arange(kept.sum()) + np.repeat(start - before, kept)]
+        one, other = number[pairs.a[best]], number[pairs.b[best]]
+        is_copy = [
+            (min(a, b), max(a, b)) in copies for a, b in zip(one.tolist(), other.tolist(), strict=True)
+        ]
+        compared = decisions.packed(
+            other, pairs.chance[best], np.array(is_copy, np.bool_), pairs.veto[best], pairs.features[best]
+        )
+        return [
+            decisions.Weighed(EntryId(entry), population, count, compared(first, first + some))
+            for entry, population, count, first, some in zip(
+                number[rows].tolist(),
+                among.tolist(),
+                seen.tolist(),
+                before.tolist(),
+                kept.tolist(),
+                strict=True,
+            )
+        ]
