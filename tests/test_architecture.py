@@ -70,6 +70,7 @@ HOMES = {
     "prometheus_client": {"meters"},
     "apscheduler": {"timers"},
     "rich": {"cli"},
+    "distributed": {"workers"},
     "shtab": {"cli"},
     "pyarrow": {"pipeline"},
     "pydantic": {"config", "web"},

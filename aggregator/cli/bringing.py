@@ -16,7 +16,7 @@ from aggregator.pipeline.importing import NOTHING_BROUGHT, ImportReport, import_
 from aggregator.pipeline.reports import ClusterReport
 from aggregator.pipeline.sources import Source, UnreadableFileError, open_source
 from aggregator.store import Store, open_store
-from aggregator.workers import Alone, Crew, CrewError, Processes, end_fork_server
+from aggregator.workers import Alone, Crew, CrewError, DaskCluster, Processes, end_fork_server
 
 SMALL_BYTES = 4_000_000
 """A file up to which this process reads alone: the others would take as long to start."""
@@ -36,7 +36,7 @@ def _bring(settings: Settings, arguments: argparse.Namespace) -> int:
     try:
         with open_source(arguments.file) as source, _crew(arguments, source) as crew:
             brought, fault = _read(store, source, crew)
-        grouped = cluster_once(store, settings)
+            grouped = cluster_once(store, settings, crew)
     finally:
         store.close()
     for line in brought.bad:
@@ -52,6 +52,10 @@ def _bring(settings: Settings, arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _crew(arguments: argparse.Namespace, source: Source) -> Iterator[Crew]:
+    if arguments.dask:
+        with DaskCluster(arguments.dask) as cluster:
+            yield cluster
+        return
     cores = arguments.cores or len(os.sched_getaffinity(0))
     if cores == 1 or (source.size is not None and source.size < SMALL_BYTES):
         yield Alone()

@@ -160,12 +160,18 @@ def _polling(commands: _Commands) -> None:
 def _entries(commands: _Commands) -> None:
     bring = commands.add("import", _import, "Import entries from JSON Lines, then group them.", " FILE")
     bring.add_argument("file", help='a file, gzipped or not; "-" is standard input')
-    bring.add_argument(
+    workers = bring.add_mutually_exclusive_group()
+    workers.add_argument(
         "--cores",
         type=_positive,
         default=None,
         metavar="N",
-        help="processes that read (default: one for each core of this machine); the result is the same",
+        help="processes that read and weigh (default: one for each core of this machine); the result is the same",
+    )
+    workers.add_argument(
+        "--dask",
+        metavar="ADDRESS",
+        help="the workers of a Dask cluster do that instead; ADDRESS: its scheduler's, as tcp://host:8786",
     )
     _as_json(bring)
     measure = commands.add(

@@ -17,8 +17,9 @@ from aggregator.store import Store
 from aggregator.store.entries import count_pending
 from aggregator.store.office import Office
 from aggregator.types import FeedState
-from aggregator.workers import end_fork_server
+from aggregator.workers import Alone, Crew, end_fork_server
 
+ALONE = Alone()
 PAUSE_SECONDS = 0.02
 """Between two steps of removing: SQLite's waiting writers ask again within a tenth of that."""
 
@@ -35,7 +36,7 @@ def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> 
     return reports
 
 
-def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
+def cluster_once(store: Store, settings: Settings, crew: Crew = ALONE) -> ClusterReport | None:
     """Groups all pending entries; None if another process does that for this database."""
     with Office(store, "cluster") as office:
         elected = office.seek()
@@ -43,7 +44,7 @@ def cluster_once(store: Store, settings: Settings) -> ClusterReport | None:
             return None
         with store.read() as db:
             waiting = count_pending(db)
-        clusterer = Clusterer(elected, settings, utc_now)
+        clusterer = Clusterer(elected, settings, utc_now, crew)
         total = ClusterReport()
         with progress_bar("grouping", waiting) as steps:
             for report in clusterer.work():

@@ -219,11 +219,10 @@ class Clusterer:
         self, job: Callable[..., Iterator[Step]], plan: Sequence[Stretch]
     ) -> Iterator[tuple[Stretch, Iterable[Step]]]:
         """Each stretch with what weighing it finds: step by step in this process, or by the crew as a whole."""
-        if self._crew.cores == 1 or len(plan) == 1:
+        if isinstance(self._crew, Alone):
             yield from ((stretch, job(stretch, self._store)) for stretch in plan)
             return
-        url = self._store.engine.url.render_as_string(hide_password=False)
-        for stretch, found in self._crew.each(partial(weigh_elsewhere, job, url), plan):
+        for stretch, found in self._crew.each(partial(weigh_elsewhere, job, self._store.address), plan):
             if isinstance(found, Lost):
                 log.warning("%s: this process weighs it: %s", stretch, found.reason)
                 yield stretch, job(stretch, self._store)

@@ -15,9 +15,10 @@ from sqlalchemy.engine import Connection
 from aggregator.cluster.network import Network
 from aggregator.cluster.signature import SCHEME
 from aggregator.pipeline.weighing import Weigher, Weighing
-from aggregator.store import Store, reach_store
+from aggregator.store import Store, StoreError, reach_store
 from aggregator.store import events as stored
 from aggregator.types import EntryId
+from aggregator.workers import Lost
 
 GROWTH = 1.03
 """An entry is weighed anew when its window holds so many times the entries that it held when it was decided
@@ -119,13 +120,16 @@ def weigh_stretch(
 
 def weigh_elsewhere(
     job: Callable[[Stretch, Store], Iterator[Step]], database: str, stretch: Stretch
-) -> list[Step]:
+) -> list[Step] | Lost:
     """What the job finds of a stretch, in a process that has nothing but the database's address."""
-    store = reach_store(database)
     try:
-        return [step for step in job(stretch, store) if step is not None]
-    finally:
-        store.close()
+        store = reach_store(database)
+        try:
+            return [step for step in job(stretch, store) if step is not None]
+        finally:
+            store.close()
+    except StoreError as error:
+        return Lost(str(error))
 
 
 def _load(

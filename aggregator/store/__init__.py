@@ -10,7 +10,15 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import Commits, StoreError, UnreachableError, open_engine, refusals_told, tidy
+from aggregator.store.dialect import (
+    Commits,
+    StoreError,
+    UnreachableError,
+    open_engine,
+    refusals_told,
+    sqlite_path,
+    tidy,
+)
 from aggregator.store.partitions import TablesBusyError, written
 from aggregator.store.room import CHECKED_EVERY, FEW, keep_room
 from aggregator.store.schema import upgrade
@@ -31,6 +39,14 @@ class Store:
         # SQLite's readers see one state anyway; PostgreSQL would show each statement the state of its own moment.
         self._one_state: dict[str, Any] = {} if is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._written = 0
+
+    @property
+    def address(self) -> str:
+        """How another process of any folder reaches the same database: with its password."""
+        url = self.engine.url
+        if url.database and url.get_backend_name() == "sqlite":
+            url = url.set(database=str(sqlite_path(url)))
+        return url.render_as_string(hide_password=False)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -89,8 +105,11 @@ def open_store(url: str) -> Store:
 
 
 def reach_store(url: str) -> Store:
-    """The store at `url`, which another process keeps at the newest schema. Raises StoreError when it is used."""
-    return Store(open_engine(url))
+    """The store at `url`, which another process has brought to the newest schema. Raises StoreError without one."""
+    engine = open_engine(url)
+    if engine.dialect.name == "sqlite" and not sqlite_path(engine.url).exists():
+        raise StoreError(f"there is no database at {sqlite_path(engine.url)}: other machines need PostgreSQL")
+    return Store(engine)
 
 
 def _keep_room(engine: Engine) -> None:

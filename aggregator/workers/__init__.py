@@ -1,6 +1,7 @@
 """Work in processes that can be killed: a hostile feed costs its own job, nothing else; and on all cores."""
 
 from aggregator.workers.crew import Alone, Crew, CrewError, Lost, Processes
+from aggregator.workers.dask_cluster import DaskCluster
 from aggregator.workers.limits import JobLimits
 from aggregator.workers.pool import ParserPool, PoolClosedError
 from aggregator.workers.worker import end_fork_server
@@ -9,6 +10,7 @@ __all__ = [
     "Alone",
     "Crew",
     "CrewError",
+    "DaskCluster",
     "JobLimits",
     "Lost",
     "ParserPool",

@@ -75,7 +75,7 @@ class Alone:
     ) -> Iterator[tuple[Item, Result | Lost]]:
         """See Crew."""
         for item in items:
-            yield item, _told(do_job(job, item))
+            yield item, told(do_job(job, item))
 
 
 class Processes:
@@ -116,7 +116,7 @@ class Processes:
             first.done.wait()
             if isinstance(first.answer, CrewError):
                 raise first.answer
-            yield first.item, _told(first.answer)
+            yield first.item, told(first.answer)
 
     def _employ(self) -> None:
         """Does tasks in one process after another until the crew is closed."""
@@ -198,7 +198,8 @@ def _end_told(limits: JobLimits | None, exit_code: int | None) -> str:
     return limits.describe_end(exit_code)
 
 
-def _told(answer: Any) -> Any:
+def told(answer: Any) -> Any:
+    """The result of what `do_job` gave; a bug is logged, and its value is lost."""
     if isinstance(answer, Bug):
         log.error("a bug in a job\n%s", answer.trace)
         return Lost(f"the program met a bug, {answer.name}; its log has the details")

@@ -1,0 +1,284 @@
+"""Archives: what waits on many days has the same events whoever weighs it, and in whatever stretches of time."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from sqlalchemy import literal, select, text
+
+from aggregator.config import load_settings
+from aggregator.pipeline import cluster, stretches
+from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.importing import import_lines
+from aggregator.pipeline.stretches import Stretch
+from aggregator.store import Store, open_store
+from aggregator.store.dialect import UtcDateTime, day_number
+from aggregator.workers import Alone, Crew, DaskCluster, JobLimits, Lost, Processes
+from tests.databases import Databases
+from tests.program import ROOT, run
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+FIRST = datetime(2026, 2, 1, 8, tzinfo=UTC)
+TOWNS = (
+    "Veldmark",
+    "Ostrava",
+    "Quenby",
+    "Marlow",
+    "Tindouf",
+    "Harbin",
+    "Lugano",
+    "Sorrento",
+    "Uppsala",
+    "Kerava",
+)
+THINGS = ("lighthouse", "tram depot", "fish market", "observatory", "grain silo", "opera house", "canal lock")
+DEEDS = ("burns down", "reopens after repairs", "is sold to a brewer", "wins a prize", "floods again")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def _lines(events: int, days: int) -> list[bytes]:
+    """Events told by three outlets each, within two days; they come back in the order of the outlets."""
+    made = []
+    for number in range(events):
+        town, thing = TOWNS[number % 10], THINGS[number % 7]
+        deed = DEEDS[number % 5]
+        at = FIRST + timedelta(days=days * number / events)
+        told = f"The {thing} of {town} {deed}, says mayor Anna{number} Lind{number}; it cost {number} million crowns."
+        for outlet, title, body in (
+            ("Morning Post", f"{thing.title()} of {town} {deed}", told),
+            ("Evening Echo", f"{thing.title()} of {town} {deed}", f"{told} Nobody was hurt."),
+            (
+                "The Wire",
+                f"In {town} the {thing} {deed}: Lind{number}",
+                f"Mayor Lind{number} spoke of {number} million.",
+            ),
+        ):
+            entry = {
+                "id": f"{number}-{outlet}",
+                "source": outlet,
+                "title": title,
+                "text": body,
+                "published": (at + timedelta(hours=9 * len(made) % 40)).isoformat(),
+            }
+            made.append((outlet, json.dumps(entry).encode()))
+    return [line for _, line in sorted(made)]
+
+
+ARCHIVE = _lines(90, 60)
+
+
+def _grouped(store: Store, crew: Crew = Alone()) -> list[list[tuple[object, ...]]]:  # noqa: B008 (has no state)
+    """All that the clusterer keeps, after the archive was grouped."""
+    for _ in import_lines(store, ARCHIVE, NOW):
+        continue
+    settled = sum(report.entries for report in Clusterer(store, load_settings({}), lambda: NOW, crew).work())
+    assert settled == len(ARCHIVE)
+    return _kept(store)
+
+
+def _kept(store: Store) -> list[list[tuple[object, ...]]]:
+    queries = (
+        "SELECT guid, event_id, relation, score FROM entry ORDER BY guid",
+        "SELECT entry_id, among, seen, rule, mean, size, compared FROM decision ORDER BY entry_id",
+        "SELECT a, b, score, is_copy FROM link ORDER BY a, b",
+    )
+    with store.read() as db:
+        return [
+            [
+                tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
+                for row in db.execute(text(query))
+            ]
+            for query in queries
+        ]
+
+
+@pytest.fixture
+def by_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever waits is worked through by stretches, which are short."""
+    monkeypatch.setattr(cluster, "MUCH", 1)
+    monkeypatch.setattr(cluster, "MOST_TAKEN", 0)
+    monkeypatch.setattr(stretches, "LEAST_WEIGHED", 10)
+
+
+@pytest.fixture(scope="module")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[object, ...]]]:
+    """What is kept of the archive if all of it is in memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "MUCH", 1)
+        store = open_store(f"sqlite:///{tmp_path_factory.mktemp('at_once')}/news.db")
+        kept = _grouped(store)
+        store.close()
+    assert len({row[1] for row in kept[0]}) == 90
+    return kept
+
+
+class Watched:
+    """A crew of this process alone, that loses some of what it is given."""
+
+    cores = 2
+
+    def __init__(self, loses: int = 0) -> None:
+        self.given: list[object] = []
+        self._loses = loses
+
+    def each(
+        self,
+        job: Callable[[Item], Result],
+        items: Iterable[Item],
+        limits_of: Callable[[Item], JobLimits] | None = None,
+    ) -> Iterator[tuple[Item, Result | Lost]]:
+        for item, answer in Alone().each(job, items, limits_of):
+            self.given.append(item)
+            yield item, Lost("it ended") if len(self.given) <= self._loses else answer
+
+
+@pytest.mark.usefixtures("by_stretches")
+def test_an_archive_has_the_same_events_by_stretches_as_at_once(
+    store: Store, at_once: list[list[tuple[object, ...]]]
+) -> None:
+    crew = Watched()
+    assert _grouped(store, crew) == at_once
+    assert len(crew.given) > 2
+
+
+@pytest.mark.usefixtures("by_stretches")
+def test_an_archive_has_the_same_events_on_any_number_of_cores(
+    store: Store, at_once: list[list[tuple[object, ...]]]
+) -> None:
+    with Processes(2) as crew:
+        assert _grouped(store, crew) == at_once
+
+
+@pytest.mark.usefixtures("by_stretches")
+def test_what_a_crew_loses_is_weighed_by_this_process(
+    store: Store, at_once: list[list[tuple[object, ...]]]
+) -> None:
+    assert _grouped(store, Watched(loses=2)) == at_once
+
+
+@pytest.mark.usefixtures("by_stretches")
+def test_an_archive_that_was_broken_off_at_any_step_is_grouped_by_the_next_process(
+    databases: Databases, at_once: list[list[tuple[object, ...]]]
+) -> None:
+    events = _events(at_once)
+    for steps in (1, 7, 20, 40):
+        store = open_store(databases.new())
+        for _ in import_lines(store, ARCHIVE, NOW):
+            continue
+        work = Clusterer(store, load_settings({}), lambda: NOW).work()
+        assert sum(1 for _ in zip(range(steps), work, strict=False)) == steps
+        work.close()  # type: ignore[attr-defined]
+        for _ in Clusterer(store, load_settings({}), lambda: NOW).work():
+            continue
+        assert _events(_kept(store)) == events
+        store.close()
+
+
+def _events(kept: list[list[tuple[object, ...]]]) -> list[list[object]]:
+    groups: dict[object, list[object]] = {}
+    for guid, event, *_ in kept[0]:
+        groups.setdefault(event, []).append(guid)
+    return sorted(groups.values())
+
+
+def test_stretches_hold_each_day_once_and_grow_with_what_stands_beside_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stretches, "LEAST_WEIGHED", 100)
+    thin = stretches.stretches(dict.fromkeys(range(100), 10), range(100), 3)
+    assert [thin[0], thin[-1]] == [Stretch(0, 9), Stretch(90, 99)]
+    assert [day for one in thin for day in one.with_margin(0)] == list(range(100))
+    # A stretch of a dense archive is so long that its margins are at most twice as much as itself.
+    dense = stretches.stretches(dict.fromkeys(range(100), 1_000), range(100), 9)
+    assert dense[1].last - dense[1].first + 1 == 9
+    # Days on which there is nothing, and those that are not asked for, are passed over.
+    assert stretches.stretches({1: 5, 40: 5}, [1, 2, 40, 60], 3) == [Stretch(1, 1), Stretch(40, 40)]
+    assert stretches.stretches({}, [1], 3) == []
+
+
+def test_a_day_is_counted_by_the_database_as_by_python(store: Store) -> None:
+    times = [
+        datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
+        datetime(1970, 1, 1, tzinfo=UTC),
+        datetime(2028, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC),
+    ]
+    with store.read() as db:
+        found = [db.execute(select(day_number(literal(at, UtcDateTime())))).scalar_one() for at in times]
+    assert found == [(at - datetime(1970, 1, 1, tzinfo=UTC)).days for at in times]
+
+
+# ---- a Dask cluster ------------------------------------------------------------------------------
+
+CLUSTER = """
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1") as started:
+        print(started.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+@contextmanager
+def _dask(folder: Path, code: Path) -> Iterator[str]:
+    """The address of a cluster of two workers that have the code of a folder."""
+    script = folder / "cluster_up.py"
+    script.write_text(CLUSTER)
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        cwd=folder,
+        env={"PATH": "", "HOME": str(folder), "PYTHONPATH": str(code)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
+
+
+@pytest.mark.usefixtures("by_stretches")
+def test_a_dask_cluster_weighs_an_archive_with_the_same_result(
+    store: Store, tmp_path: Path, at_once: list[list[tuple[object, ...]]]
+) -> None:
+    with _dask(tmp_path, ROOT) as address, DaskCluster(address) as crew:
+        assert crew.cores == 2
+        assert _grouped(store, crew) == at_once
+
+
+@pytest.mark.sqlite("what a cluster reads for an import is the same on both")
+def test_import_hands_its_work_to_a_dask_cluster_that_has_the_same_program(tmp_path: Path) -> None:
+    (tmp_path / "archive.jsonl").write_bytes(b"\n".join(ARCHIVE))
+    with _dask(tmp_path, ROOT) as address:
+        told = run(tmp_path, "import", "archive.jsonl", "--dask", address, "--json")
+    assert json.loads(told.stdout)["entries_new"] == len(ARCHIVE)
+    other = tmp_path / "other"
+    (other / "aggregator").mkdir(parents=True)
+    (other / "aggregator" / "__init__.py").write_text("")
+    with _dask(tmp_path, other) as address:
+        told = run(tmp_path, "import", "archive.jsonl", "--dask", address, status=1)
+    assert "install it there, too" in told.stderr
+
+
+@pytest.mark.sqlite("refused before anything is kept")
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("nonsense", "nonsense is no address"), ("tcp://127.0.0.1:1", "no Dask cluster answers at")],
+)
+def test_a_dask_cluster_that_is_not_there_is_named(tmp_path: Path, address: str, reason: str) -> None:
+    (tmp_path / "archive.jsonl").write_bytes(b"\n".join(ARCHIVE[:3]))
+    told = run(tmp_path, "import", "archive.jsonl", "--dask", address, status=1)
+    assert reason in told.stderr
+    assert "as in tcp://127.0.0.1:8786" in told.stderr
