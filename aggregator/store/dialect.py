@@ -159,9 +159,8 @@ class _Day(FunctionElement[int]):
 
 @compiles(_Day, "sqlite")
 def _day_of_text(element: _Day, compiler: SQLCompiler, **_: Any) -> str:
-    # SQLite's division cuts off: counted from the year 0, no day before 1970 is rounded up.
-    seconds = f"CAST(strftime('%s', {compiler.process(element.clauses)}) AS INTEGER)"
-    return f"(({seconds} + 62167219200) / 86400 - 719528)"
+    # The date alone: of a whole time SQLite rounds the last half of a millisecond of a day up to the next.
+    return f"CAST(julianday(substr({compiler.process(element.clauses)}, 1, 10)) - 2440587.5 AS INTEGER)"
 
 
 @compiles(_Day, "postgresql")
