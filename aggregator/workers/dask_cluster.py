@@ -13,8 +13,9 @@ from typing import Any, Self
 
 import xxhash
 
-from aggregator.workers.crew import AHEAD, CrewError, Item, Lost, Result, do_job, told
+from aggregator.workers.crew import AHEAD, CrewError, Item, Lost, Result, told
 from aggregator.workers.limits import JobLimits
+from aggregator.workers.process import do_job
 
 CONNECT_SECONDS = 10
 PACKAGE = Path(__file__).parent.parent
