@@ -17,7 +17,7 @@ from aggregator.workers.crew import AHEAD, CrewError, Item, Lost, Result, told
 from aggregator.workers.limits import JobLimits
 from aggregator.workers.process import do_job
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 PACKAGE = Path(__file__).parent.parent
 HAS_PORT = re.compile(r":\d+/?$")
 NAMED = "name its scheduler's, as in tcp://127.0.0.1:8786"
