@@ -101,15 +101,19 @@ def _settings(place: Path, folder: Path) -> dict[str, object]:
     return {"DATABASE": sqlite_url(folder / "news.db"), "OPML": place / "feeds.opml"}
 
 
-def _calm(place: Path) -> Contents:
+@pytest.fixture(scope="module")
+def calm(news: DemoServer, tmp_path_factory: pytest.TempPathFactory) -> Contents:
     """What an undisturbed pass stores."""
-    (place / "calm").mkdir()
-    run(place, "poll", settings=_settings(place, place / "calm"))
-    return contents(place / "calm" / "news.db")
+    place = tmp_path_factory.mktemp("calm")
+    (place / "feeds.opml").write_bytes(news.opml())
+    run(place, "poll", settings=_settings(place, place))
+    return contents(place / "news.db")
 
 
 @pytest.mark.parametrize("mounted", [True, False], ids=["a small disk", "a limit to the size of files"])
-def test_a_pass_on_a_full_disk_says_so_and_the_next_one_has_it_all(place: Path, *, mounted: bool) -> None:
+def test_a_pass_on_a_full_disk_says_so_and_the_next_one_has_it_all(
+    place: Path, calm: Contents, *, mounted: bool
+) -> None:
     folder = place / "disk"
     env = environment(place, _settings(place, folder))
     with tight_disk(folder, mounted=mounted) as disk:
@@ -126,10 +130,10 @@ def test_a_pass_on_a_full_disk_says_so_and_the_next_one_has_it_all(place: Path, 
         assert done.returncode == 0, done.stderr
         found = _copied(disk, folder / "news.db", place / "copy.db")
     assert query(found, "PRAGMA integrity_check") == [("ok",)]
-    assert contents(found) == _calm(place)
+    assert contents(found) == calm
 
 
-def test_a_daemon_on_a_full_disk_goes_on_by_itself_once_there_is_space(place: Path) -> None:
+def test_a_daemon_on_a_full_disk_goes_on_by_itself_once_there_is_space(place: Path, calm: Contents) -> None:
     folder = place / "disk"
     frequent = {"INTERVAL": 1, "MIN_INTERVAL": 1, "MAX_INTERVAL": 2}
     env = environment(place, _settings(place, folder) | frequent)
@@ -143,7 +147,6 @@ def test_a_daemon_on_a_full_disk_goes_on_by_itself_once_there_is_space(place: Pa
                 disk.enlarge()
             else:
                 resource.prlimit(daemon.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-            expected = _calm(place)
 
             def is_settled() -> bool:
                 copy = _copied(disk, folder / "news.db", place / "copy.db")
@@ -152,10 +155,10 @@ def test_a_daemon_on_a_full_disk_goes_on_by_itself_once_there_is_space(place: Pa
                 left = query(
                     copy, "SELECT 1 FROM event WHERE relate UNION SELECT 1 FROM decision WHERE regroup"
                 )
-                return counts == [(len(expected.entries), 0)] and not left
+                return counts == [(len(calm.entries), 0)] and not left
 
             _wait_for(is_settled)
-            assert contents(place / "copy.db") == expected
+            assert contents(place / "copy.db") == calm
         finally:
             daemon.send_signal(signal.SIGTERM)
             assert daemon.wait(PATIENCE) == 0
