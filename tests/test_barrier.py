@@ -10,7 +10,7 @@ from aggregator.store import Store, open_store
 from tests.barrier import WRITERS, bring_alone, bring_at_once, expected, partition_of
 from tests.crowd import AT_REST, GROUPS, Crowd, wait
 
-STORIES, BATCH, SEED = 500, 20, 20261126
+STORIES, BATCH, SEED = 200, 20, 20261126
 
 
 @pytest.mark.postgresql("one process at a time writes to an SQLite database")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from aggregator.cluster.features import FEATURES
 from aggregator.cluster.network import Network, fit, probability, read_network, shipped, written
@@ -66,6 +67,7 @@ def _timid(folder: Path) -> Path:
     return file
 
 
+@pytest.mark.sqlite("labels and weights are files; corrections, which are kept, are tried on both below")
 def test_weights_from_labels_group_unseen_events_better_and_are_used(
     tmp_path: Path, program: Program
 ) -> None:
@@ -107,6 +109,7 @@ def test_weights_from_corrections(tmp_path: Path, program: Program) -> None:
     program.run("recluster", "--dry-run", "--weights", "weights.json")
 
 
+@pytest.mark.sqlite("what is refused comes to no database")
 def test_what_can_not_be_used_is_said(tmp_path: Path, program: Program) -> None:
     entries, labels = _files(tmp_path)
     assert "neither" in program.run("calibrate", entries, status=1).stderr
