@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a second thread mostly waits
 
 from made_up import stories
-from programs import tree
+from peers import tree
 from sqlalchemy import text
 
 from aggregator.config import load_settings
