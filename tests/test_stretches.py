@@ -113,11 +113,11 @@ def by_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[object, ...]]]:
-    """What one process keeps of the archive."""
+def alone(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[object, ...]]]:
+    """What one process keeps of the archive, on SQLite: what is compared with it runs on both databases."""
     with pytest.MonkeyPatch.context() as patch:
         _work_by_stretches(patch)
-        store = open_store(f"sqlite:///{tmp_path_factory.mktemp('alone')}/news.db")
+        store = open_store(Databases(None, empty_file, tmp_path_factory.mktemp("alone")).new())
         kept = _grouped(store)
         store.close()
     return kept
