@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 from aggregator.config import Settings
 from aggregator.credentials import redacted, redacted_text
 from aggregator.schedule import NEVER
-from aggregator.store.dialect import among, chunks, insert_new
+from aggregator.store.dialect import UtcDateTime, among, chunks, insert_new
 from aggregator.store.tables import ACTIVITY, DOCUMENT, ENTRY, FEED
 from aggregator.types import (
     NOTHING_SEEN,
@@ -70,7 +70,8 @@ CLAIM = (
         fence=FEED.c.fence + 1,
         last_polled_at=bindparam("now"),
         next_poll_at=case(
-            (FEED.c.next_poll_at > bindparam("least"), FEED.c.next_poll_at), else_=bindparam("least")
+            (FEED.c.next_poll_at > bindparam("least", type_=UtcDateTime), FEED.c.next_poll_at),
+            else_=bindparam("least", type_=UtcDateTime),
         ),
     )
 )
@@ -103,7 +104,11 @@ WRITE_STATE = (
         {name: bindparam(f"new_{name}") for name in LEARNT}
         | {"title": case((FEED.c.title == "", bindparam("new_title")), else_=FEED.c.title)}
         | {
-            name: case((FEED.c.health == FeedHealth.PAUSED, FEED.c[name]), else_=bindparam(f"new_{name}"))
+            # Within a case a value does not take the type of its column: SQLite's driver would write its zone.
+            name: case(
+                (FEED.c.health == FeedHealth.PAUSED, FEED.c[name]),
+                else_=bindparam(f"new_{name}", type_=FEED.c[name].type),
+            )
             for name in ("health", "next_poll_at")
         }
         | {"lease_until": None}
