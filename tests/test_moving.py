@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -12,43 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, Table, insert, text
+from sqlalchemy import Engine, text
 
 from aggregator.demo import DemoServer, sample_feeds
 from aggregator.store import open_store
-from aggregator.store.checking import VIEWS
 from aggregator.store.dialect import UtcDateTime, hold_role, open_engine
 from aggregator.store.tables import Row
-from tests.databases import query
+from tests.databases import change, query
+from tests.moving import fill, seen
 from tests.program import command, environment, run, write_jsonl
 from tests.test_corrections import BASE
 
 pytestmark = pytest.mark.postgresql("a move ends on PostgreSQL")
-
-NOW = datetime(2026, 11, 23, 12, 30, 15, 120_000, tzinfo=UTC)
-
-ODD = "back\\slash\ttab\nline\r\b\f\v\x7f\u2028 \N{SNOWMAN} \U0001f4f0 \\N"
-EXTRA: dict[str, list[dict[str, Any]]] = {
-    "host_turn": [{"host": "paper.example", "free_at": NOW}],
-    "host_place": [{"feed_id": 1, "host": "paper.example", "until": NOW}],
-    "election": [{"role": "cluster", "term": 3}],
-    "pruned": [{"feed_id": 1, "identity": -(1 << 63), "entry_id": 7, "url_key": (1 << 63) - 1, "title_key": 0,
-                "published_at": datetime(1, 1, 1, tzinfo=UTC), "day": 20_000}],
-    "event": [{"id": 900, "merged_into": 901, "first_seen_at": NOW, "last_seen_at": NOW, "entry_count": 0,
-               "source_count": 0},
-              {"id": 901, "merged_into": 1, "first_seen_at": NOW, "last_seen_at": NOW, "entry_count": 0,
-               "source_count": 0}],
-    "entry_alias": [{"feed_id": 1, "identity": ODD, "entry_id": 1}, {"feed_id": 1, "identity": "", "entry_id": 2}],
-    "entry_version": [{"id": 40, "entry_id": 1, "title": ODD, "replaced_at": NOW}],
-    "listed_item": [{"entry_id": 1, "position": 9, "text": ODD, "start_key": -5}],
-    "correction": [{"id": 1, "kind": "pin", "a": 1, "b": None, "at": NOW}],
-    "webhook": [{"id": 1, "since": NOW}],
-    "outbox": [{"number": 11, "message_id": "msg_1", "event_id": 1, "type": "event.created", "at": NOW,
-                "next_at": datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)}],
-}  # fmt: skip
-"""What a pass over the sample feeds leaves empty, and values at the ends of what a column can hold."""
-
-FLOATS = (0.1, -0.0, 5e-324, 1.7976931348623157e308, float("inf"), 1e15, 123456789012345.6, 1e-5, 2.0**-44)
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +35,9 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "feeds.opml").write_bytes(feeds.opml())
         run(folder, "poll")
     store = open_store(f"sqlite:///{folder / 'news.db'}")
-    with store.write() as db:
-        db.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-        for name, rows in EXTRA.items():
-            db.execute(insert(Row.metadata.tables[name]), rows)
-        for table in Row.metadata.tables.values():
-            if not db.execute(table.select()).first():
-                db.execute(insert(table), _any_row(table))
-        for number, value in enumerate(FLOATS, 1):
-            db.execute(text("UPDATE decision SET mean = :value WHERE entry_id = :number"),
-                       {"value": value, "number": number})  # fmt: skip
-        db.execute(text("INSERT INTO change (cursor, event_id, kind, at) VALUES (7000, 1, 'updated', :at)"),
-                   {"at": NOW.isoformat(" ")})  # fmt: skip
-        db.execute(text("DELETE FROM change WHERE cursor = 7000"))
+    fill(store)
     store.close()
     return folder / "news.db"
-
-
-def _any_row(table: Table) -> dict[str, Any]:
-    """A row for a table that this file does not know; 1 is the number of a feed, an entry and an event."""
-    values: dict[type, Any] = {bytes: b"\0\xff", bool: True, int: 1, float: 0.5, str: ODD}
-    return {
-        column.name: NOW if isinstance(column.type, UtcDateTime) else values[column.type.python_type]
-        for column in table.columns
-    }
 
 
 @pytest.fixture
@@ -112,25 +67,36 @@ def _ask(engine: Engine, sql: str) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
-def _seen(url: str) -> dict[str, list[tuple[Any, ...]]]:
-    """All that the tables and the views show, typed as the program reads it."""
-    store = open_store(url)
-    with store.read() as db:
-        found = {name: sorted(map(tuple, db.execute(table.select())), key=repr)
-                 for name, table in Row.metadata.tables.items()}  # fmt: skip
-        for view in VIEWS:
-            found[view] = sorted((_plain(row) for row in db.execute(text(f"SELECT * FROM {view}"))), key=repr)
-    store.close()
-    return found
+TIME = "____-__-__ __:__:__.______"
+"""How every time is written on SQLite, as a pattern of LIKE: readers and statements compare them as texts."""
 
 
-def _plain(row: Any) -> tuple[Any, ...]:
-    """A row of a view: SQLite knows no type for its columns."""
-    return tuple(
-        value.strftime("%Y-%m-%d %H:%M:%S.%f") if isinstance(value, datetime)
-        else int(value) if isinstance(value, bool) else value
-        for value in row
-    )  # fmt: skip
+def test_every_time_in_a_file_is_written_in_one_form(filled: Path) -> None:
+    for table in Row.metadata.tables.values():
+        for column in table.columns:
+            if isinstance(column.type, UtcDateTime):
+                other = (
+                    f'SELECT "{column.name}" FROM "{table.name}" WHERE "{column.name}" NOT LIKE \'{TIME}\''
+                )
+                assert query(filled, other) == [], (table.name, column.name)
+
+
+def test_every_row_of_every_table_is_there_and_the_views_show_the_same(
+    folder: Path, new_database: str
+) -> None:
+    before = (folder / "news.db").read_bytes()
+    source = seen(_source(folder))
+    assert [name for name, rows in source.items() if not rows] == [], "every table and view has rows"
+    said = json.loads(run(folder, "db", "move", new_database, "--json").stdout)
+    assert said["verified"]
+    assert said["mended"] == {}
+    assert {table["table"]: table["rows_moved"] for table in said["tables"]} == {
+        name: len(source[name]) for name in Row.metadata.tables
+    }
+    moved = seen(new_database)
+    for name, rows in source.items():
+        assert moved[name] == rows, name
+    assert (folder / "news.db").read_bytes() == before
 
 
 def test_the_schema_is_the_one_that_the_migrations_make(
@@ -168,13 +134,13 @@ def test_the_program_goes_on_there_with_numbers_that_were_never_given(
         run(folder, "poll", settings=settings)
     run(folder, "import", write_jsonl(folder / "new.jsonl", BASE), settings=settings)
     assert "Harbury" in run(folder, "events", "Harbury", settings=settings).stdout
-    seen = _seen(new_database)
-    assert {row[0] for row in seen["change"] if row[0] > 7000} >= {7001, 7002, 7003}
-    new = [row[0] for row in seen["entry"] if row[0] > highest["entry"]]
+    there = seen(new_database)
+    assert {row[0] for row in there["change"] if row[0] > 7000} >= {7001, 7002, 7003}
+    new = [row[0] for row in there["entry"] if row[0] > highest["entry"]]
     assert len(new) >= len(BASE)
     with closing(sqlite3.connect(folder / "news.db")) as db:
         old = {row[0] for row in db.execute("SELECT id FROM entry")}
-    assert {row[0] for row in seen["entry"]} == old | set(new)
+    assert {row[0] for row in there["entry"]} == old | set(new)
 
 
 def test_what_only_sqlite_can_keep_is_mended_and_told(folder: Path, new_database: str) -> None:
@@ -208,6 +174,15 @@ def test_a_value_of_a_wrong_type_is_named(folder: Path, new_database: str) -> No
         db.execute("UPDATE entry SET published_at = first_seen_at WHERE id = 2")
         db.commit()
     assert "same on both sides" in run(folder, "db", "move", new_database).stdout
+
+
+def test_rows_that_point_nowhere_are_named(folder: Path, new_database: str) -> None:
+    stray = "INSERT INTO entry_version (entry_id, replaced_at) VALUES (999999, '2026-01-01 00:00:00.000000')"
+    change(_source(folder), "PRAGMA foreign_keys=OFF", stray)
+    said = _refused(folder, new_database)
+    assert "entry_version: Key (entry_id)=(999999) is not present" in said
+    change(_source(folder), "DELETE FROM entry_version WHERE entry_id = 999999")
+    assert "same on both sides" in run(folder, "db", "move", new_database, "--restart").stdout
 
 
 def _refused(folder: Path, target: str, **settings: str) -> str:

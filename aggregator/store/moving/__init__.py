@@ -169,7 +169,9 @@ def open_move(source_url: str, target_url: str, *, anew: bool = False) -> Iterat
         stack.callback(source.close)
         for role in ("poll", "cluster"):
             if not stack.enter_context(hold_role(source.engine, role)):
-                raise StoreError(f"the daemon uses {path}: stop it until the move is done")
+                raise StoreError(
+                    f"the daemon, or another `db move`, uses {path}: stop it until the move is done"
+                )
         # Nobody writes while this transaction is open; it writes nothing itself.
         stack.enter_context(source.write())
         rows_of = stack.enter_context(reading(source.engine.url))

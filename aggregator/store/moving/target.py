@@ -13,9 +13,10 @@ from typing import Any
 
 from sqlalchemy import Engine, Table, inspect, text
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from aggregator.store.dialect import StoreError, UnreachableError, refusals_told
-from aggregator.store.moving.lines import quoted
+from aggregator.store.moving.lines import SourceError, quoted
 from aggregator.store.room import make_room
 from aggregator.store.schema import HEAD, MOVING, revision, upgrade
 from aggregator.store.tables import Row
@@ -166,11 +167,21 @@ def notes(engine: Engine, kind: str) -> dict[str, tuple[str, int]]:
 
 
 def make_later(engine: Engine) -> Iterator[int]:
-    """Makes the indexes and foreign keys that were put aside, one a transaction; yields 1 for each."""
+    """Makes the indexes and foreign keys that were put aside, one a transaction; yields 1 for each.
+
+    Raises SourceError if rows point at others that are not there.
+    """
     for name, (statement, _) in notes(engine, "later").items():
-        with writing(engine) as db:
-            db.exec_driver_sql(statement.replace("%", "%%"))
-            db.exec_driver_sql("DELETE FROM db_move WHERE kind = 'later' AND name = %s", (name,))
+        try:
+            with writing(engine) as db:
+                db.exec_driver_sql(statement.replace("%", "%%"))
+                db.exec_driver_sql("DELETE FROM db_move WHERE kind = 'later' AND name = %s", (name,))
+        except IntegrityError as error:
+            said = str(getattr(error.orig, "diag").message_detail)  # noqa: B009 (the driver's own)
+            raise SourceError(
+                f"the source has rows that point nowhere ({name.split()[1]}: {said}): run `db check` on it, "
+                "remove them or restore a backup, then run the command with --restart"
+            ) from None
         yield 1
 
 
