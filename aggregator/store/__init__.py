@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.engine import Connection
 
+from aggregator.store.analysing import analyse_grown
 from aggregator.store.dialect import (
     Commits,
     StoreError,
@@ -82,9 +83,10 @@ class Store:
         return other
 
     def tidy(self) -> None:
-        """See dialect.tidy; waits its turn as writers do, whom it would else find at work. Raises StoreError."""
+        """See dialect.tidy and analysing; on SQLite it waits its turn as writers do. Raises StoreError."""
         with self._turn:
             tidy(self.engine)
+        analyse_grown(self.engine)
 
     def close(self) -> None:
         """Gives back all connections."""
