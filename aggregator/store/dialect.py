@@ -31,19 +31,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import (
-    ArgumentError,
-    DatabaseError,
-    DBAPIError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from aggregator.store.refusals import is_from_outside
 
 BIG_ID = BigInteger().with_variant(Integer(), "sqlite")
 """Row ids: 64 bits on both; SQLite numbers rows by itself only in a column declared INTEGER."""
@@ -82,6 +77,8 @@ ADVICE = (
     ),
     ("disk I/O error", "check the disk and its free space"),
     ("too many", "raise max_connections on the server, or start fewer processes"),
+    ("permission denied", "let this user read and write there (GRANT), or name another in the URL"),
+    ("read-only transaction", "this server may only be read, as a standby: name the one that takes writes"),
     ("password", "correct the user or the password in the URL"),
     ("does not exist", "create it on the server, or correct the URL"),
 )
@@ -202,6 +199,8 @@ def plain_rows(db: Connection, query: Select[Any]) -> Sequence[Any]:
         with driver.cursor(binary=True) as cursor:
             return list(cursor.execute(str(compiled), compiled.construct_params()).fetchall())
     except db.dialect.loaded_dbapi.Error as error:
+        if not is_from_outside(error, is_cut_off=driver.broken):
+            raise
         refusal = _refusal(db.engine.url, error)
         raise (UnreachableError(str(refusal)) if driver.broken else refusal) from None
 
@@ -322,6 +321,8 @@ class Commits:
                     self._connection = sqlite3.connect(sqlite_path(self._url), check_same_thread=False)
                 return int(self._connection.execute("PRAGMA data_version").fetchall()[0][0])
             except sqlite3.Error as error:
+                if not is_from_outside(error):
+                    raise
                 raise _refusal(self._url, error) from None
 
     def close(self) -> None:
@@ -337,7 +338,9 @@ def refusals_told(url: URL) -> Iterator[None]:
     """Turns what a database refuses for reasons outside this program into StoreError; bugs stay what they are."""
     try:
         yield
-    except (OperationalError, InterfaceError, InternalError) as error:
+    except DBAPIError as error:
+        if not is_from_outside(error.orig, is_cut_off=error.connection_invalidated):
+            raise
         refusal = _refusal(url, error.orig)
         raise (UnreachableError(str(refusal)) if _is_cut_off(url, error) else refusal) from None
     except PoolTimeoutError:
@@ -345,11 +348,6 @@ def refusals_told(url: URL) -> Iterator[None]:
             f"{_place(url)}: none of its connections came free for {POOL_SECONDS} s: "
             "look what keeps the server busy"
         ) from None
-    except DatabaseError as error:
-        # SQLite has no class of its own for a damaged file; the subclasses left over are bugs of ours.
-        if type(error) is not DatabaseError:
-            raise
-        raise _refusal(url, error.orig) from None
 
 
 def _is_cut_off(url: URL, error: DBAPIError) -> bool:

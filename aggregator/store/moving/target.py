@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from aggregator.store.dialect import StoreError, UnreachableError, refusals_told
 from aggregator.store.moving.lines import SourceError, quoted
+from aggregator.store.refusals import is_from_outside
 from aggregator.store.room import make_room
 from aggregator.store.schema import HEAD, MOVING, revision, upgrade
 from aggregator.store.tables import Row
@@ -82,6 +83,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
                     db.exec_driver_sql(setting)
                 yield db
         except driver.Error as error:
+            # Rows that the target does not take are the source's matter, no fault in a statement.
+            is_of_the_rows = isinstance(error, driver.DataError | driver.IntegrityError)
+            if not is_of_the_rows and not is_from_outside(error):
+                raise
             said = str(error).strip().partition("\n")[0]
             raise UnreachableError(
                 f"it stopped the move ({said}): see to that, then run the same command: it goes on where it was"
