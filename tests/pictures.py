@@ -1,4 +1,4 @@
-"""The pictures of docs/clustering.md, drawn from what the program computes on the demo: python -m tests.pictures"""
+"""The pictures of README and docs/clustering.md, these drawn from what the demo brings: python -m tests.pictures"""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ text{font:13px system-ui,sans-serif;fill:var(--ink)}
 .same{fill:var(--same)}.other{fill:var(--other)}.need{fill:var(--need)}
 .line{stroke:var(--line);fill:none}.mark{stroke:var(--need);stroke-width:1.5;stroke-dasharray:4 3}
 .box{stroke:var(--need);stroke-width:2;fill:none}.node{fill:var(--paper);stroke:var(--ink)}
+.way{stroke:var(--soft)}
 .near{stroke:var(--same);stroke-width:3}.far{stroke:var(--other);stroke-dasharray:2 4}
 """
 ALIKE = ("trial-mayor", "trial-smuggler", "port-fire", "port-fire-brackenmoor")
@@ -98,20 +99,24 @@ def main() -> None:
             "pairs": draw_pairs(demo),
             "matrix": draw_matrix(demo),
             "why": draw_why(demo),
-            "copies": draw_copies(),
-            "average": draw_average(),
-        }
+        } | drawn_alone()
     for name, picture in drawn.items():
         (FOLDER / f"{name}.svg").write_text(picture)
 
 
-def svg(height: int, title: str, told: str, parts: Iterable[str]) -> str:
+def drawn_alone() -> dict[str, str]:
+    """The pictures that need nothing computed, by their names."""
+    return {"flow": draw_flow(), "copies": draw_copies(), "average": draw_average()}
+
+
+def svg(height: int, title: str, told: str, parts: Iterable[str], *, width: int = WIDTH) -> str:
     """A picture that says in words what it shows, and follows the reader's light or dark."""
+    size = "" if width == WIDTH else f' width="{width}" height="{height}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"{size} role="img" '
         f'aria-labelledby="title told"><title id="title">{escape(title)}</title>'
         f'<desc id="told">{escape(told)}</desc><style>{STYLE}</style>'
-        f'<rect width="{WIDTH}" height="{height}" fill="var(--paper)"/>\n' + "\n".join(parts) + "\n</svg>\n"
+        f'<rect width="{width}" height="{height}" fill="var(--paper)"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 
@@ -295,6 +300,54 @@ def _set_in_lines(text: Sequence[str], same: set[int], top: int) -> tuple[list[s
         lines[-1].append(f'<tspan class="{kind}">{escape(word)}</tspan>')
     rows = [f'<text x="20" y="{top + at * 19}">{" ".join(row)}</text>' for at, row in enumerate(lines)]
     return rows, top + (len(lines) - 1) * 19
+
+
+def draw_flow() -> str:
+    """How news come into the database and out of it; narrow, so that a phone shows its words at their size."""
+    steps = (
+        ("feeds.opml", "the list of feeds", ""),
+        ("poll", "fetch, parse, normalise, sign", "feeds that are due"),
+        ("database", "SQLite or PostgreSQL", "entries"),
+        ("v1_* views", "for your tools, the page, commands", ""),
+    )
+    left, step, tall, far = 12, 84, 50, 268
+    parts = []
+    for at, (name, does, brought) in enumerate(steps):
+        y = 12 + at * step
+        parts += _box(left, y, 222, name, does)
+        if at:
+            parts += _arrow((left + 60, y - step + tall), (left + 60, y), "0,0 -4,-8 4,-8")
+            parts.append(words(left + 72, y - 12, brought, "small"))
+    y = 12 + 2 * step
+    parts += [
+        *_box(far, y, 140, "cluster", "score, assign"),
+        *_arrow((left + 222, y + 16), (far, y + 16), "0,0 -8,-4 -8,4"),
+        *_arrow((far, y + 36), (left + 222, y + 36), "0,0 8,-4 8,4"),
+        words(far, y - 10, "takes pending entries", "small"),
+        words(far, y + tall + 18, "gives events, teasers,", "small"),
+        words(far, y + tall + 32, "changes", "small"),
+    ]
+    told = (
+        "Polling reads the list of feeds and writes entries to the database. Grouping takes pending entries from "
+        "it and gives back events, teasers and changes. Views show them to other tools, the page and commands."
+    )
+    return svg(328, "From the list of feeds to your tools", told, parts, width=420)
+
+
+def _box(x: int, y: int, width: int, name: str, does: str) -> list[str]:
+    return [
+        f'<rect x="{x}" y="{y}" width="{width}" height="50" rx="8" class="node"/>',
+        words(x + 14, y + 21, name, "strong"),
+        words(x + 14, y + 38, does, "small soft"),
+    ]
+
+
+def _arrow(begin: tuple[int, int], end: tuple[int, int], head: str) -> list[str]:
+    """A line with a head, whose points count from its end."""
+    return [
+        line(*begin, *end, "way"),
+        f'<polygon points="{head}" transform="translate({end[0]} {end[1]})" class="soft"/>',
+    ]
 
 
 def draw_average() -> str:

@@ -26,7 +26,7 @@ from tests.program import ROOT, Program
 from tests.test_documentation import DOCUMENTS
 
 DOCUMENT = (ROOT / "docs/database.md").read_text()
-DIAGRAMS = "".join(re.findall(r"```mermaid\n(erDiagram\n.*?)```", DOCUMENT, re.DOTALL))
+DIAGRAMS = "\n".join(re.findall(r"```text\n(\w+ +──.*?)```", DOCUMENT, re.DOTALL))
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OURS = re.compile(r"(?!alembic_version|entry_words|entry_identity|sqlite_|\w+_(\d+_\d+|rest)$).*")
 KINDS = {
@@ -66,9 +66,9 @@ def store(sampled: str) -> Iterator[Store]:
 def _entities() -> dict[str, dict[str, tuple[str, str]]]:
     """The columns of each table and view in the diagrams: their type, and which keys they are."""
     found: dict[str, dict[str, tuple[str, str]]] = {}
-    for name, body in re.findall(r"^    (\w+) \{\n(.*?)^    \}", DIAGRAMS, re.DOTALL | re.MULTILINE):
-        rows = [line.split(maxsplit=2) for line in body.splitlines()]
-        found[name] = {row[1]: (row[0], row[2] if len(row) == 3 else "") for row in rows}
+    for name, body in re.findall(r"^(\w+)\n((?:    .*\n)+)", DIAGRAMS, re.MULTILINE):
+        columns = [column.split(maxsplit=2) for column in " ".join(body.split()).split(", ")]
+        found[name] = {column[0]: (column[1], "".join(column[2:])) for column in columns}
     return found
 
 
@@ -97,7 +97,7 @@ def test_the_diagrams_have_every_table_and_view_with_its_columns(store: Store) -
 def test_the_diagrams_have_every_foreign_key(store: Store) -> None:
     database = inspect(store.engine)
     drawn = _entities()
-    lines = set(re.findall(r"^    (\w+) [|}o]+--[|{o]+ (\w+) :", DIAGRAMS, re.MULTILINE))
+    lines = set(re.findall(r"^(\w+) +──[<o] (\w+)", DIAGRAMS, re.MULTILINE))
     real = set()
     for name in filter(OURS.fullmatch, database.get_table_names()):
         keys = [key for key in database.get_foreign_keys(name) if OURS.fullmatch(key["referred_table"])]

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.sqlite("the documents begin with the default, which is 
 README = ROOT / "README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
 RUN, SERVED = "sh", "sh serve"
-NOT_RUN = {"sql", "json", "python", "xml", "mermaid", "ini", "yaml", "text", "console"}
+NOT_RUN = {"sql", "json", "python", "xml", "ini", "yaml", "text", "console"}
 """Blocks that are no commands, or (console) commands for programs that a machine may lack."""
 
 BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
