@@ -22,7 +22,7 @@ from aggregator.credentials import redacted
 from aggregator.fetch import FetchError, HostQueue, Poster
 from aggregator.meters import Meters
 from aggregator.pipeline.calibrating import network_of
-from aggregator.pipeline.clock import Clock, running, utc_now
+from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.delivering import POST_SECONDS, Courier
 from aggregator.pipeline.lists import OpmlWatch
@@ -30,10 +30,11 @@ from aggregator.pipeline.outage import Outage
 from aggregator.pipeline.poll import THREADS, Poller, PollWorkers, open_poller
 from aggregator.pipeline.pruning import Pruner
 from aggregator.pipeline.reports import PollReport, Result
+from aggregator.pipeline.stepping import follow_clock
 from aggregator.pipeline.watching import Watch
 from aggregator.schedule import NEVER, earliest
 from aggregator.store import Store, StoreError, open_store
-from aggregator.store.clocks import doubt_future, move_times
+from aggregator.store.clocks import doubt_future
 from aggregator.store.dialect import hold_polling
 from aggregator.store.feeds import (
     LEASE,
@@ -218,21 +219,26 @@ def _start_polling(stack: ExitStack, parts: _Parts) -> PollWorkers:
     store, settings = parts.store, parts.settings
     if not stack.enter_context(hold_polling(store.engine)):
         raise DaemonError(_taken("polls for"))
+    poller = stack.enter_context(open_poller(store, settings, parts.name))
     with store.write() as db:
         end_leases(db)
-        _tell_moved(doubt_future(db, utc_now()))
+        _tell_moved(doubt_future(db, poller.clock.now()))
     watch = OpmlWatch(store, settings)
     watch.start()
-    poller = stack.enter_context(open_poller(store, settings, parts.name))
     queue = HostQueue((), settings)
     workers = PollWorkers(poller, queue)
     threading.Thread(
         target=_log_reports, args=(workers.reports(), parts.meters), name="reports", daemon=True
     ).start()
-    parts.timers.add("list", watch.look, OPML_SECONDS)
+    parts.timers.add("list", partial(_look_at_list, watch, poller), OPML_SECONDS)
     parts.timers.add("polling", DueFeeds(poller, queue, workers).look, TICK_SECONDS)
     parts.timers.add("network", poller.network.look, NETWORK_SECONDS)
     return workers
+
+
+def _look_at_list(watch: OpmlWatch, poller: Poller) -> None:
+    with poller.clock.held():
+        watch.look()
 
 
 def _start_webhook(
@@ -326,15 +332,16 @@ class DueFeeds:
         self._ramp = Ramp(0, 0.0)
         self._queue = queue
         self._workers = workers
-        self._clock = Clock(utc_now, running)
+        self._clock = poller.clock
         self._mark: int | None = None
         self._next_at: datetime | None = None
         """Until when nothing is due unless something is written; None if feeds were due when last looked."""
 
     def look(self) -> None:
         """One tick."""
-        self._follow_clock()
-        now = utc_now()
+        if follow_clock(self._clock, self._store, self._worker):
+            self._mark = self._next_at = None
+        now = self._clock.now()
         mark = self._store.commits.mark()
         is_as_it_was = mark is not None and mark == self._mark
         if is_as_it_was and self._next_at is not None and now < self._next_at:
@@ -356,17 +363,6 @@ class DueFeeds:
             with self._store.read() as db:
                 self._ramp = Ramp(count_due(db, now), time.monotonic())
         return self._ramp.allowed(time.monotonic())
-
-    def _follow_clock(self) -> None:
-        """After the clock was set all feeds wait for as long as they would have."""
-        step = self._clock.step()
-        if not step:
-            return
-        log.warning("the clock was set by %+.0f s: all waits go on as they were", step.total_seconds())
-        with self._store.write() as db:
-            move_times(db, self._worker, step)
-            doubt_future(db, utc_now())
-        self._mark = self._next_at = None
 
     def _lease(self, now: datetime) -> list[FeedState]:
         """Feeds for the queue: as many as its threads may want before the next tick, others are left to others.

@@ -146,6 +146,25 @@ def wants_whole(state: FeedState, now: datetime) -> bool:
     return state.whole_at is not None and abs(now - state.whole_at) >= timedelta(seconds=WHOLE_AGAIN)
 
 
+def moved_along(state: FeedState, step: timedelta) -> FeedState:
+    """The state with all its times moved by `step`, by which the clock was set since they were told."""
+    if not step:
+        return state
+    return replace(
+        state,
+        next_poll_at=state.next_poll_at if state.next_poll_at == NEVER else state.next_poll_at + step,
+        last_polled_at=_moved(state.last_polled_at, step),
+        last_success_at=_moved(state.last_success_at, step),
+        retry_at=_moved(state.retry_at, step),
+        whole_at=_moved(state.whole_at, step),
+        move=replace(state.move, seen_at=_moved(state.move.seen_at, step)),
+    )
+
+
+def _moved(at: datetime | None, step: timedelta) -> datetime | None:
+    return None if at is None else at + step
+
+
 def capped_waits(state: FeedState, max_age: int | None, retry_after: int | None) -> Iterator[str]:
     """A sentence for each wait that the feed or its server asked for and that is longer than is honoured."""
     if (asked := _freshness(max_age, state.hints)) > FRESHNESS_CAP:

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from aggregator.config import load_settings
 from aggregator.fetch import Fetcher, Permits
 from aggregator.fetch.exchange import FREE
-from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.clock import Clock, running, utc_now
 from aggregator.pipeline.network import Network
 from aggregator.pipeline.poll import Poller
 from aggregator.pipeline.reports import PollReport
@@ -98,7 +98,7 @@ def _measure(passes: Sequence[Sequence[bytes]]) -> list[tuple[float, list[PollRe
             settings,
             cast("Fetcher", served),
             cast("ParserPool", Reader()),
-            utc_now,
+            Clock(utc_now, running),
             Random(1),
             "benchmark",
             Network(lambda _url: True, list, Random(1)),

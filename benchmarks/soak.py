@@ -14,17 +14,16 @@ import argparse
 import json
 import os
 import random
-import signal
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
@@ -32,38 +31,33 @@ from xml.sax.saxutils import quoteattr
 from made_up import stories
 from rest import daemon_settings, memory
 from runs import ROOT, rows
-from soak_site import AT_FIRST, NEWS_SECONDS, Feed, Hosts, Site
-
-FACTOR = 336
-HOUR, DAY = 3600, 86_400
-START = datetime(2028, 2, 25, 21, tzinfo=UTC)
-"""A week with a leap day."""
-
-MIN_INTERVAL, MAX_INTERVAL, INTERVAL = HOUR, 6 * HOUR, 2 * HOUR
-CONNECTIONS, HOSTS = 4, 20
-LATE = 2 * FACTOR
-"""What a request may be late for reasons of the machine: two of its seconds."""
-BUSY = 15 * FACTOR
-"""What a poll may wait for its turn when all feeds are due at once, or the daemon starts."""
-
-STEPS = ((0.16, 3 * HOUR), (0.28, 0), (0.50, -6 * HOUR), (0.58, 0), (0.66, DAY), (0.70, 0))
-"""From which part of the time on the daemon's clock is how far off."""
-ENDINGS = (
-    (0.12, signal.SIGTERM),
-    (0.23, signal.SIGKILL),
-    (0.35, signal.SIGTERM),
-    (0.44, signal.SIGKILL),
+from soak_plan import (
+    BUSY,
+    CONNECTIONS,
+    DARK,
+    DAY,
+    EDITS,
+    ENDINGS,
+    FACTOR,
+    HOSTS,
+    HOUR,
+    INTERVAL,
+    LATE,
+    MAX_INTERVAL,
+    MIN_INTERVAL,
+    START,
+    STEPS,
+    Stretch,
+    Week,
 )
-DARK = ((0.42, 0.47), (0.78, 0.82))
-"""When nothing can be reached."""
-FAILING = ((0.05, 0.09, 3), (0.18, 0.22, 6), (0.33, 0.37, 9), (0.53, 0.57, 12), (0.62, 0.65, 15))
-"""From when to when one host is down, and which."""
-EDITS = tuple(0.03 + 0.06 * number for number in range(14))
+from soak_site import AT_FIRST, NEWS_SECONDS, Hosts, Site
+
 NEWS_END, WARM = 0.90, 0.60
 FLAT = 0.05
 """Part by which memory may drift from WARM on and still count as flat."""
 FEW = 4
 """Descriptors and threads that may come and go."""
+TELLING = ("the clock was", "the network is", "stopp", "running;")
 
 
 @dataclass
@@ -82,6 +76,8 @@ class Sample:
     memory: float
     descriptors: int
     threads: int
+    load: float
+    """Of the machine: programs that want a core."""
 
 
 class Soak:
@@ -90,11 +86,13 @@ class Soak:
     def __init__(self, folder: Path, seconds: float, count: int) -> None:
         self.folder = folder
         self.length = seconds * FACTOR
+        self.week = Week(self.length)
         self.random = random.Random(1)
         days = self.length / DAY
         many = int(1.5 * count * (AT_FIRST + 2 + DAY / NEWS_SECONDS * days))
         entries = list(stories(many, days, 1))  # before the clock starts: it takes a while
         self.zero = time.clock_gettime(time.CLOCK_BOOTTIME)
+        self.began_at = time.time()
         self.site = Site(self.now, START, NEWS_END * self.length, iter(entries))
         self.hosts = Hosts(self.site, HOSTS)
         self.listed = Listed()
@@ -173,33 +171,32 @@ class Soak:
 
     def reachable(self, part: float) -> set[str]:
         """The hosts that are up."""
-        if any(begin <= part < end for begin, end in DARK):
-            return set()
-        down = {self.hosts.names[number] for begin, end, number in FAILING if begin <= part < end}
-        return set(self.hosts.names) - down
+        return set(self.hosts.names) - {self.hosts.names[number] for number in self.week.down(part)}
 
-    def stretches(self) -> Iterator[tuple[Feed, float, float, float]]:
-        """(feed, begin, end, failing) of each stretch between two requests, or a request and a change of the list.
-
-        `failing`: how much longer it may be as nobody, or not its host, could be reached.
-        """
+    def stretches(self) -> Iterator[Stretch]:
+        """Each stretch between two requests, or a request and a change of the list, and how long it may be."""
         spans = [*self.listed.past, *((feed, since, self.now()) for feed, since in self.listed.now.items())]
         for name, since, until in spans:
-            host = name.partition("/")[0]
-            feed = self.site.feeds[name]
-            asked = [at for at in feed.asked if since <= at <= until]
+            asked = [at for at in self.site.feeds[name].asked if since <= at <= until]
             for begin, end in pairwise((since, *asked, until)):
-                yield feed, begin, end, self._excused(host, begin, end)
+                excused = self.week.excused(self.host(name), begin, end)
+                yield Stretch(name, begin, end, 1.1 * MAX_INTERVAL + BUSY + excused)
 
-    def _excused(self, host: str, begin: float, end: float) -> float:
-        dark = sum(
-            max(0.0, min(end, until * self.length) - max(begin, since * self.length)) for since, until in DARK
-        )
-        fails = any(
-            self.hosts.names[number] == host and begin < until * self.length and end > since * self.length
-            for since, until, number in FAILING
-        )
-        return dark + (DAY if fails else 0)
+    def told(self, stretches: Iterable[Stretch]) -> str:
+        """Lines on stretches that break a promise."""
+        return self.week.told((stretch, self.host(stretch.feed)) for stretch in stretches)
+
+    def daemon_said(self) -> Iterator[str]:
+        """The lines of its log on clock, network, starts and stops, each with the simulated hour."""
+        for line in (self.folder / "log").read_text().splitlines():
+            if any(words in line for words in TELLING):
+                told = json.loads(line)
+                seconds = datetime.fromisoformat(told["time"]).timestamp() - self.began_at
+                yield f"{seconds * FACTOR / HOUR:.1f} h: {told['message']}"
+
+    def host(self, feed: str) -> int:
+        """The number of its host."""
+        return self.hosts.names.index(feed.partition("/")[0])
 
 
 def main() -> None:
@@ -221,33 +218,41 @@ def main() -> None:
             "AGGREGATOR_WINDOW_DAYS": "1",
             "AGGREGATOR_FETCH_TIMEOUT": "10",
             "AGGREGATOR_LOG_LEVEL": "INFO",
+            "AGGREGATOR_LOG_FORMAT": "json",
         }
         soak.run(settings)
         promises = list(judged(soak, folder, settings))
+        said = list(soak.daemon_said())
     for kept, words in promises:
         print(f"{'kept  ' if kept else 'BROKEN'} {words}")
-    sys.exit(0 if all(kept for kept, _ in promises) else 1)
+    if not all(kept for kept, _ in promises):
+        print("the daemon said:", *said, sep="\n       ")
+        sys.exit(1)
 
 
 def judged(soak: Soak, folder: Path, settings: dict[str, str]) -> Iterator[tuple[bool, str]]:
     """Each promise, and whether it was kept."""
     polls = sum(len(feed.asked) for feed in soak.site.feeds.values())
-    yield polls > 0, f"{polls} requests in {soak.length / DAY:.1f} simulated days"
+    load = statistics.mean(sample.load for sample in soak.samples)
+    week = f"{soak.length / DAY:.1f} simulated days"
+    yield polls > 0, f"{polls} requests in {week}; load of the machine {load:.1f} on average"
     for what in ("memory", "descriptors", "threads"):
         yield _flat(soak.samples, what)
-    gaps = [later - at for feed in soak.site.feeds.values() for at, later in pairwise(feed.asked)]
-    soon = sum(gap < MIN_INTERVAL - LATE for gap in gaps)
-    yield (
-        not soon,
-        f"{soon} requests too soon: the shortest gap is {min(gaps) / 60:.1f} min of {MIN_INTERVAL / 60:.0f}",
-    )
-    waits = [
-        (end - begin, 1.1 * MAX_INTERVAL + BUSY + excused) for _, begin, end, excused in soak.stretches()
+    gaps = [
+        Stretch(name, at, later)
+        for name, feed in soak.site.feeds.items()
+        for at, later in pairwise(sorted(feed.asked))
     ]
-    starved = sum(wait > allowed for wait, allowed in waits)
-    longest, allowed = max(waits, key=lambda one: one[0] / one[1])
-    words = f"the longest gap, for what it may be, is {longest / HOUR:.1f} h of {allowed / HOUR:.1f}"
-    yield not starved, f"{starved} feeds starved: {words}"
+    soon = [gap for gap in gaps if gap.end - gap.begin < MIN_INTERVAL - LATE]
+    shortest = min(gap.end - gap.begin for gap in gaps) / 60
+    words = f"the shortest gap is {shortest:.1f} min of {MIN_INTERVAL / 60:.0f}"
+    yield not soon, f"{len(soon)} requests too soon: {words}{soak.told(soon)}"
+    waits = list(soak.stretches())
+    starved = [wait for wait in waits if wait.end - wait.begin > wait.most]
+    longest = max(waits, key=lambda wait: (wait.end - wait.begin) / wait.most)
+    length = (longest.end - longest.begin) / HOUR
+    words = f"the longest gap, for what it may be, is {length:.1f} h of {longest.most / HOUR:.1f}"
+    yield not starved, f"{len(starved)} feeds starved: {words}{soak.told(starved)}"
     most = soak.site.most_under_way
     yield most <= CONNECTIONS, f"at most {most} connections at once to one host, of {CONNECTIONS}"
     yield from _accounts(soak, folder / "news.db")
@@ -291,9 +296,8 @@ def _accounts(soak: Soak, database: Path) -> Iterator[tuple[bool, str]]:
 
 def _sample(pid: int, at: float) -> Sample:
     folder = Path(f"/proc/{pid}")
-    return Sample(
-        at, memory(pid), len(list((folder / "fd").iterdir())), len(list((folder / "task").iterdir()))
-    )
+    descriptors, threads = (len(list((folder / name).iterdir())) for name in ("fd", "task"))
+    return Sample(at, memory(pid), descriptors, threads, os.getloadavg()[0])
 
 
 def _flat(samples: list[Sample], what: str) -> tuple[bool, str]:

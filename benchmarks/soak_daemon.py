@@ -19,6 +19,7 @@ from typing import Any, Self
 ROOT = Path(__file__).parent.parent
 TICK_SECONDS = 0.2
 RETURN_SECONDS = 20.0
+NETWORK_SECONDS = 2.0
 LEAST_PACE = 100.0
 LEAST_STEP = timedelta(minutes=10)
 """Two seconds of the machine: so long may a thread be kept from its core between two looks at the clocks."""
@@ -55,6 +56,7 @@ def main() -> int:
     from aggregator import daemon  # noqa: PLC0415
 
     daemon.TICK_SECONDS = TICK_SECONDS  # type: ignore[assignment]
+    daemon.NETWORK_SECONDS = NETWORK_SECONDS  # type: ignore[assignment]
     daemon.RETURN_SECONDS, daemon.LEAST_PACE = RETURN_SECONDS, LEAST_PACE
     from aggregator.cli import main as run  # noqa: PLC0415
 

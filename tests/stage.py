@@ -16,6 +16,7 @@ from sqlalchemy import text
 from aggregator.config import Settings, load_settings
 from aggregator.fetch import Fetcher, HostQueue
 from aggregator.opml import read_opml
+from aggregator.pipeline.clock import Clock
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.network import Network
 from aggregator.pipeline.poll import Poller, poll_all
@@ -84,7 +85,7 @@ class Collected(logging.Handler):
 
 @dataclass
 class Stage:
-    """The store, the server, and a clock that only moves when told to (`now`)."""
+    """The store, the server, and a clock that only moves when told to (`now`), or is set."""
 
     store: Store
     server: LoopbackServer
@@ -93,6 +94,7 @@ class Stage:
     log: Collected
     settings: Settings = field(default_factory=lambda: load_settings(SETTINGS))
     now: datetime = START
+    _set_by: timedelta = timedelta()
 
     def serve(self, *answers: Answer | Responder, path: str = "/feed") -> None:
         """What the server answers for a path, one after another, the last for good."""
@@ -134,8 +136,19 @@ class Stage:
             chance = random.Random(7)  # repeatable
             network = Network(fetcher.reaches, lambda: [state.address for state in self.states()], chance)
             yield Poller(
-                self.store, self.settings, fetcher, self.parsers, lambda: self.now, chance, "stage", network
+                self.store, self.settings, fetcher, self.parsers, self._clock(), chance, "stage", network
             )
+
+    def set_clock(self, **by: float) -> None:
+        """The clock is set, forward or back."""
+        self.now += timedelta(**by)
+        self._set_by += timedelta(**by)
+
+    def _clock(self) -> Clock:
+        def ran() -> float:
+            return (self.now - self._set_by).timestamp()
+
+        return Clock(lambda: self.now, ran)
 
     def queue(self, states: Sequence[FeedState]) -> HostQueue:
         """A queue of these feeds under the stage's settings."""

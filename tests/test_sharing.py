@@ -20,7 +20,7 @@ from aggregator.config import Settings, load_settings
 from aggregator.daemon import DueFeeds
 from aggregator.fetch import HostQueue
 from aggregator.fetch.exchange import FREE
-from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.clock import Clock, running, utc_now
 from aggregator.pipeline.poll import PollWorkers, open_poller
 from aggregator.pipeline.reports import Result
 from aggregator.store import Store
@@ -152,12 +152,12 @@ def test_a_lease_that_ends_in_mid_fetch_writes_nothing(store: Store, loopback: L
     _list(store, [loopback.url("/feed")], utc_now())
     later = timedelta(hours=2)
     with open_poller(store, SETTINGS) as one:
-        other = replace(one, worker="other", now=lambda: utc_now() + later)
+        other = replace(one, worker="other", clock=Clock(lambda: utc_now() + later, running))
 
         def take_over(_request: Request) -> Any:
             loopback.on("/feed", ok(rss(item("new")), etag='"new"'))
             with store.write() as db:
-                (taken,) = lease_feeds(db, "other", other.now(), 9)
+                (taken,) = lease_feeds(db, "other", other.clock.now(), 9)
             assert other.poll(taken, FREE).result is Result.OK
             return ok(rss(item("old")), etag='"old"')
 

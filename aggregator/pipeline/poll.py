@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,12 +18,13 @@ from random import Random
 from aggregator import moves
 from aggregator.config import Settings
 from aggregator.fetch import Fetcher, HostQueue, Permits, host_of
-from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.clock import Clock, running, utc_now
 from aggregator.pipeline.network import Network
 from aggregator.pipeline.news import read_news
 from aggregator.pipeline.reports import PollReport, Result
+from aggregator.pipeline.stepping import follow_clock
 from aggregator.rhythm import emits_anew
-from aggregator.schedule import after_failure, after_success, capped_waits, wants_whole
+from aggregator.schedule import after_failure, after_success, capped_waits, moved_along, wants_whole
 from aggregator.store import Store, StoreError, UnreachableError
 from aggregator.store.entries import save_poll
 from aggregator.store.feeds import (
@@ -76,13 +77,13 @@ NO_NEWS = News((), (), ())
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """All that a poll needs. `now` gives the time in UTC, `random` spreads the next polls."""
+    """All that a poll needs. `random` spreads the next polls."""
 
     store: Store
     settings: Settings
     fetcher: Fetcher
     parsers: ParserPool
-    now: Callable[[], datetime]
+    clock: Clock
     random: Random
     worker: str
     """The name under which this process leases feeds, no other's."""
@@ -94,30 +95,31 @@ class Poller:
         That the feed is asked is on record before it is: a crash can't make it be asked again too soon. Raises
         HostBusyError, with nothing on record, if other processes ask its host.
         """
-        asked_at = self.now()
         host = host_of(state.address)
         try:
-            with self.store.write() as db:
-                state = claim_feed(db, state, self.worker, asked_at, self.settings)
+            with self.clock.held() as asked, self.store.write() as db:
+                state = claim_feed(db, state, self.worker, asked.at, self.settings)
                 take_turn(db, state.id, host, self.settings)
         except StaleLeaseError:
             return PollReport(state, Result.PASSED_OVER, 0, 0, 0, "")
         except UnreachableError as error:
             return PollReport(state, Result.UNREACHED, 0, 0, 0, str(error))
-        is_whole = wants_whole(state, asked_at)
+        is_whole = wants_whole(state, asked.at)
         question = replace(state, etag="", last_modified="") if is_whole else state
         shared, started = _SharedPermits(self, permits, host), time.monotonic()
         result = self.fetcher.fetch(question, shared)
         took = time.monotonic() - started - shared.waited
         if self.network.is_to_blame(result, state.address, started):
             return self.spared(state)
-        now = self.now()
+        now = self.clock.moment()
+        state = moved_along(state, now.set_since(asked))
         if is_whole or (isinstance(result, Fetched) and not result.is_delta):
-            state = replace(state, whole_at=now)
-        outcome = self._outcome(state, result, now)
+            state = replace(state, whole_at=now.at)
+        outcome = self._outcome(state, result, now.at)
         try:
-            with self.store.write() as db:
-                new = save_poll(db, outcome, now, READING)
+            with self.clock.held() as kept, self.store.write() as db:
+                outcome = replace(outcome, state=moved_along(outcome.state, kept.set_since(now)))
+                new = save_poll(db, outcome, kept.at, READING)
         except StaleLeaseError:
             return PollReport(state, Result.STALE, 0, 0, 0, "another process took it over meanwhile")
         if outcome.failure:
@@ -138,10 +140,12 @@ class Poller:
     def give_up(self, state: FeedState, error: Exception) -> PollReport:
         """Puts off a feed whose poll ended in a bug, so that it is not asked again at once."""
         failure = Failed(FailureKind.PARSER, _ended_by(error))
-        now = self.now()
-        outcome = self._failed(state, failure, now)
-        with suppress(StaleLeaseError), self.store.write() as db:
-            save_poll(db, replace(outcome, state=present(db, outcome.state, self.worker)), now, READING)
+        with self.clock.held() as now:
+            outcome = self._failed(state, failure, now.at)
+            with suppress(StaleLeaseError), self.store.write() as db:
+                save_poll(
+                    db, replace(outcome, state=present(db, outcome.state, self.worker)), now.at, READING
+                )
         return PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail)
 
     def let_go(self, state: FeedState, error: Exception) -> PollReport:
@@ -306,7 +310,8 @@ class PollWorkers:
     def _keep_leases(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
             try:
-                self._renew(self._poller.now() + LEASE)
+                with self._poller.clock.held() as now:
+                    self._renew(now.at + LEASE)
             except UnreachableError:
                 continue  # the polls themselves say so
             except StoreError as error:
@@ -348,7 +353,10 @@ def poll_all(poller: Poller, states: Sequence[FeedState]) -> Iterator[PollReport
     queue.finish()
     workers = PollWorkers(poller, queue, min(THREADS, len(states)))
     try:
-        yield from workers.reports()
+        for report in workers.reports():
+            with suppress(StoreError):  # tried again after the next poll
+                follow_clock(poller.clock, poller.store, poller.worker)
+            yield report
     finally:
         workers.stop(STOP_SECONDS)
 
@@ -375,6 +383,7 @@ def open_poller(store: Store, settings: Settings, worker: str = "") -> Iterator[
             spread = Random()  # noqa: S311 (no secret)
             network = Network(fetcher.reaches, partial(_some_addresses, store), spread)
             name = worker or process_name()
-            yield Poller(store, settings, fetcher, parsers, utc_now, spread, name, network)
+            clock = Clock(utc_now, running)
+            yield Poller(store, settings, fetcher, parsers, clock, spread, name, network)
         finally:
             parsers.close()

@@ -12,7 +12,7 @@ from aggregator.schedule import NEVER
 from aggregator.store.feeds import LEASE, write_all
 from aggregator.store.tables import FEED
 
-MOVED = ("next_poll_at", "last_polled_at", "last_success_at", "retry_at", "whole_at")
+MOVED = ("next_poll_at", "last_polled_at", "last_success_at", "retry_at", "whole_at", "moved_seen_at")
 
 SLACK = timedelta(seconds=10)
 """By which the clocks of several machines may differ before a time counts as one that has not come yet."""
@@ -34,17 +34,20 @@ def doubt_future(db: Connection, now: datetime) -> int:
     """How many feeds were asked at a time that has not come yet, so by a clock that was wrong.
 
     They now count as asked just now, with all their waits as they were: asked no sooner than MIN_INTERVAL from now,
-    and not after years. Leases from the future end soon.
+    and not after years. One that was never asked is due now. Leases from the future end soon.
     """
     db.execute(
         update(FEED).where(FEED.c.lease_until > now + LEASE + SLACK).values(lease_until=now + LEASE),
     )
+    is_late = FEED.c.last_polled_at.is_(None) & (FEED.c.next_poll_at > now + SLACK)
+    db.execute(update(FEED).where(is_late, FEED.c.next_poll_at < NEVER).values(next_poll_at=now))
     return _move(db, FEED.c.last_polled_at > now + SLACK, lambda asked: now - asked)
 
 
 def _move(db: Connection, which: ColumnElement[bool], step_of: Callable[[datetime], timedelta]) -> int:
     columns = [FEED.c[name] for name in MOVED]
-    rows = db.execute(select(FEED.c.id, *columns).where(which)).all()
+    # Locked: what is written meanwhile would be lost otherwise.
+    rows = db.execute(select(FEED.c.id, *columns).where(which).order_by(FEED.c.id).with_for_update()).all()
     moved = []
     for row in rows:
         step = step_of(row.last_polled_at)
