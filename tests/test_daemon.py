@@ -22,6 +22,7 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.poll import PollWorkers, open_poller
 from aggregator.pipeline.reports import Result
 from aggregator.store import Store, open_store
+from aggregator.store.dialect import sqlite_path
 from aggregator.store.feeds import listed_feeds
 from aggregator.store.syncing import sync_feeds
 from aggregator.types import Feed
@@ -335,8 +336,8 @@ def test_the_log_names_the_feed_that_failed(
 
 def _forbid_writing(store: Store) -> None:
     if store.engine.dialect.name == "sqlite":
-        with store.write() as db:
-            db.exec_driver_sql("ALTER TABLE feed RENAME TO taken_away")
+        store.engine.dispose()
+        sqlite_path(store.engine.url).write_bytes(b"overwritten by something else " * 1_000)
     else:
         with store.write() as db:
             name = store.engine.url.database
