@@ -38,6 +38,8 @@ FAILING = ((0.05, 0.09, 3), (0.18, 0.22, 6), (0.33, 0.37, 9), (0.53, 0.57, 12), 
 """From when to when one host is down, and which."""
 EDITS = tuple(0.03 + 0.06 * number for number in range(14))
 
+MOST_TOLD = 8
+"""Circumstances of a broken promise that are told; with many more the machine was too slow for all of it."""
 NEAR = HOUR
 """What happened so long before a stretch, or after it, is named with it."""
 
@@ -103,9 +105,10 @@ class Week:
         for stretch, host in stretches:
             alike[self.around(stretch.begin, stretch.end, host)].append(stretch)
         often = sorted(alike.items(), key=lambda one: -len(one[1]))
-        return "".join(
-            f"\n       {len(some)} around {words}: {self._example(some[0])}" for words, some in often
-        )
+        lines = [f"{len(some)} around {words}: {self._example(some[0])}" for words, some in often[:MOST_TOLD]]
+        if left := sum(len(some) for _, some in often[MOST_TOLD:]):
+            lines.append(f"{left} around other things")
+        return "".join(f"\n       {line}" for line in lines)
 
     def _example(self, stretch: Stretch) -> str:
         begin, end = (
