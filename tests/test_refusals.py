@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -29,9 +28,9 @@ WRONG = (
 def test_a_wrong_statement_on_a_healthy_database_is_a_fault_in_the_program(
     store: Store, statement: str
 ) -> None:
-    with pytest.raises((DBAPIError, sqlite3.Error)), store.read() as db:
+    with pytest.raises((DBAPIError, store.engine.dialect.loaded_dbapi.Error)), store.read() as db:
         db.exec_driver_sql(statement)
-    with pytest.raises((DBAPIError, sqlite3.Error)), store.write() as db:
+    with pytest.raises((DBAPIError, store.engine.dialect.loaded_dbapi.Error)), store.write() as db:
         db.exec_driver_sql(statement)
     with store.read() as db:
         assert db.exec_driver_sql("SELECT 1").scalar() == 1
