@@ -33,6 +33,8 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "how much waits": entries.count_pending,
     "what waits": lambda db: events.pending_entries(db, 250),
     "what waits, by likeness": lambda db: events.pending_by_likeness(db, 250, encoded=False),
+    "the days on which entries wait": events.days_waiting,
+    "entries by day": lambda db: events.count_by_day(db, 20_000, 20_010),
     "what waits to be encoded": lambda db: decisions.to_encode(db, None, 100),
     "entries to regroup": lambda db: decisions.to_regroup(db, 500),
     "events to relate": lambda db: events.to_relate(db, 500),

@@ -160,7 +160,7 @@ class Clusterer:
         if self._network.semantic:
             yield from (ClusterReport() for _ in encode_missing(self._store, since))
         with self._store.read() as db:
-            counts = stored.count_by_day(db)
+            counts = stored.count_by_day(db, day_of(since) - self._margin)
         recent = [day for day in counts if day >= day_of(since)]
         yield from self._work_through(stretches(counts, recent, self._margin), since)
         yield from self.work()
@@ -177,8 +177,11 @@ class Clusterer:
             return
         yield from self._make_ready()
         with self._store.read() as db:
-            days, counts = stored.count_by_day(db, waiting=True), stored.count_by_day(db)
-        # All entries whose surroundings change (see Window.surroundings).
+            days = stored.days_waiting(db)
+            if not days:
+                return
+            # All entries whose surroundings change (see Window.surroundings), and the surroundings of these.
+            counts = stored.count_by_day(db, days[0] - 2 * self._margin, days[-1] + 2 * self._margin)
         near = {day + step for day in days for step in range(-self._margin, self._margin + 1)}
         if waiting > MOST_TAKEN or sum(counts.get(day, 0) for day in near) > MOST_ROWS // 2:
             yield from self._work_through(stretches(counts, near, self._margin))

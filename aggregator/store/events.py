@@ -204,13 +204,20 @@ def columns_of(
     )
 
 
-def count_by_day(db: Connection, *, waiting: bool = False) -> dict[int, int]:
-    """How many signed entries there are on each day (days since 1970-01-01 UTC); of those that wait if so."""
+def count_by_day(db: Connection, first: int, last: int | None = None) -> dict[int, int]:
+    """How many signed entries there are on each day (since 1970-01-01 UTC) from `first` to `last`, None = on."""
     day = day_number(SIGNATURE.c.at)
     query = select(day, func.count()).select_from(SIGNATURE).group_by(day)
-    if waiting:
-        query = query.join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id).where(ENTRY.c.pending)
+    query = query.where(SIGNATURE.c.at >= EPOCH + timedelta(days=first))
+    if last is not None:
+        query = query.where(SIGNATURE.c.at < EPOCH + timedelta(days=last + 1))
     return dict(sorted((int(number), int(count)) for number, count in db.execute(query)))
+
+
+def days_waiting(db: Connection) -> list[int]:
+    """The days (since 1970-01-01 UTC) on which entries wait for the clusterer."""
+    query = select(day_number(SIGNATURE.c.at)).distinct().join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id)
+    return sorted(int(number) for number in db.execute(query.where(ENTRY.c.pending)).scalars())
 
 
 def days_of_few(db: Connection, most: int) -> list[int]:
