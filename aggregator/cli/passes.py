@@ -18,9 +18,8 @@ from aggregator.store.analysing import analyse_grown
 from aggregator.store.entries import count_pending
 from aggregator.store.office import Office
 from aggregator.types import FeedState
-from aggregator.workers import Alone, Crew, end_fork_server
+from aggregator.workers import ALONE, Crew, end_fork_server
 
-ALONE = Alone()
 PAUSE_SECONDS = 0.02
 """Between two steps of removing: SQLite's waiting writers ask again within a tenth of that."""
 

@@ -50,7 +50,7 @@ from aggregator.types import (
     Rule,
     Signed,
 )
-from aggregator.workers import Alone, Crew, Lost
+from aggregator.workers import ALONE, Alone, Crew, Lost
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,6 @@ MOST_ROWS = 1_500_000
 FEW = 3_000
 """Entries of a store up to which all of them are in memory: then a restart changes nothing at all."""
 
-ALONE = Alone()
 EMPTY: Mapping[EntryId, str] = {}
 REGROUP = 250
 RELATE = 250

@@ -21,7 +21,7 @@ from aggregator.store.entries import write_news_of_feeds
 from aggregator.store.feeds import import_feeds
 from aggregator.store.imports import BAD_KEPT, Reached
 from aggregator.types import BadLine, FeedId
-from aggregator.workers import Alone, Crew, JobLimits, Lost
+from aggregator.workers import ALONE, Crew, JobLimits, Lost
 
 TOGETHER = 4
 """Parts that one transaction writes: half a second in which no other process writes to an SQLite database."""
@@ -31,7 +31,6 @@ MEMORY = 400_000_000
 """Seconds of computing and bytes of address space that a part may take, besides what JobLimits allows for each of
 its bytes: thirty times what 500 ordinary lines take, with the word lists of a dozen languages."""
 
-ALONE = Alone()
 Value = TypeVar("Value")
 
 

@@ -1,12 +1,13 @@
 """Work in processes that can be killed: a hostile feed costs its own job, nothing else; and on all cores."""
 
-from aggregator.workers.crew import Alone, Crew, CrewError, Lost, Processes
+from aggregator.workers.crew import ALONE, Alone, Crew, CrewError, Lost, Processes
 from aggregator.workers.dask_cluster import DaskCluster
 from aggregator.workers.limits import JobLimits
 from aggregator.workers.pool import ParserPool, PoolClosedError
 from aggregator.workers.worker import end_fork_server
 
 __all__ = [
+    "ALONE",
     "Alone",
     "Crew",
     "CrewError",

@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Begun = TypeVar("Begun")
 
 AHEAD = 2
 """Values that are under way for each process, besides the one it works on: it never waits for the next."""
@@ -78,6 +79,22 @@ class Alone:
             yield item, told(do_job(job, item))
 
 
+ALONE = Alone()
+
+
+def begun_ahead(
+    items: Iterable[Item], cores: int, begin: Callable[[Item], Begun]
+) -> Iterator[tuple[Item, Begun]]:
+    """Each value with what `begin` made of it, in order; AHEAD more for each core are begun before it is taken."""
+    rest = iter(items)
+    begun: deque[tuple[Item, Begun]] = deque()
+    while True:
+        begun.extend((item, begin(item)) for item in islice(rest, cores * (1 + AHEAD) - len(begun)))
+        if not begun:
+            return
+        yield begun.popleft()
+
+
 class Processes:
     """So many processes, each replaced when its job ends it or it has grown. They end with this one."""
 
@@ -103,20 +120,17 @@ class Processes:
         limits_of: Callable[[Item], JobLimits] | None = None,
     ) -> Iterator[tuple[Item, Result | Lost]]:
         """See Crew. Raises CrewError if no process can be started."""
-        rest = iter(items)
-        under_way: deque[_UnderWay] = deque()
-        while True:
-            for item in islice(rest, self.cores * (1 + AHEAD) - len(under_way)):
-                task = Task(job, (item,), None if limits_of is None else limits_of(item))
-                under_way.append(_UnderWay(item, task))
-                self._tasks.put(under_way[-1])
-            if not under_way:
-                return
-            first = under_way.popleft()
-            first.done.wait()
-            if isinstance(first.answer, CrewError):
-                raise first.answer
-            yield first.item, told(first.answer)
+
+        def begin(item: Item) -> _UnderWay:
+            given = _UnderWay(Task(job, (item,), None if limits_of is None else limits_of(item)))
+            self._tasks.put(given)
+            return given
+
+        for item, given in begun_ahead(items, self.cores, begin):
+            given.done.wait()
+            if isinstance(given.answer, CrewError):
+                raise given.answer
+            yield item, told(given.answer)
 
     def _employ(self) -> None:
         """Does tasks in one process after another until the crew is closed."""
@@ -185,8 +199,7 @@ class Processes:
 class _UnderWay:
     """A value under way."""
 
-    def __init__(self, item: Any, task: Task) -> None:
-        self.item = item
+    def __init__(self, task: Task) -> None:
         self.task = task
         self.answer: Any = None
         self.done = threading.Event()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import xxhash
 
-from aggregator.workers.crew import AHEAD, CrewError, Item, Lost, Result, told
+from aggregator.workers.crew import CrewError, Item, Lost, Result, begun_ahead, told
 from aggregator.workers.limits import JobLimits
 from aggregator.workers.process import do_job
 
@@ -75,14 +73,11 @@ class DaskCluster:
         limits_of: Callable[[Item], JobLimits] | None = None,  # noqa: ARG002 (see above)
     ) -> Iterator[tuple[Item, Result | Lost]]:
         """See Crew. Raises CrewError if the cluster is lost."""
-        rest = iter(items)
-        under_way: deque[tuple[Item, Any]] = deque()
-        while True:
-            for item in islice(rest, self.cores * (1 + AHEAD) - len(under_way)):
-                under_way.append((item, self._client.submit(do_job, job, item, pure=False)))
-            if not under_way:
-                return
-            item, future = under_way.popleft()
+
+        def begin(item: Item) -> Any:
+            return self._client.submit(do_job, job, item, pure=False)
+
+        for item, future in begun_ahead(items, self.cores, begin):
             yield item, self._answer(future)
 
     def _answer(self, future: Any) -> Any:
