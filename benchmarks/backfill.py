@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # a second thread mostly waits
 
 from made_up import stories
-from peers import tree
+from rest import memory
 from sqlalchemy import text
 
 from aggregator.config import load_settings
@@ -125,7 +125,7 @@ def watched() -> Iterator[list[float]]:
 
     def look() -> None:
         while not over.wait(LOOK_SECONDS):
-            found.append(sum(map(held, tree(os.getpid()))))
+            found.append(memory(os.getpid()))
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -134,15 +134,6 @@ def watched() -> Iterator[list[float]]:
     finally:
         over.set()
         thread.join()
-
-
-def held(process: int) -> float:
-    """MB that a process holds, pages that others hold too in equal parts; 0 if it has ended."""
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 @contextmanager

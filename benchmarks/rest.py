@@ -99,9 +99,15 @@ def computing(root: int) -> dict[int, float]:
 
 def memory(root: int) -> float:
     """MB that the tree holds, shared pages counted once."""
-    lines = [
-        line for pid in tree(root) for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    ]
+    return sum(map(_held, tree(root)))
+
+
+def _held(process: int) -> float:
+    """MB that a process holds, pages that others hold too in equal parts; 0 if it has ended."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
