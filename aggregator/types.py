@@ -666,18 +666,6 @@ class SignedColumns:
     meanings: Sequence[bytes]
 
 
-class Link(NamedTuple):
-    """A scored pair of entries, `a` < `b`. `score` is the probability that both tell the same event.
-
-    `is_copy`: the texts are the same item (or one is the truncated start of the other).
-    """
-
-    a: EntryId
-    b: EntryId
-    score: float
-    is_copy: bool
-
-
 class CorrectionKind(StrEnum):
     """What people say of entries: two tell the same event, two do not, one is the record of its event."""
 

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from made_up import stories
 from sqlalchemy import text
 
+from aggregator.cluster.links import links_from
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.record import refresh_records
@@ -94,7 +95,7 @@ def build(store: Store, size: int) -> None:
         db.execute(text("DROP TABLE told"))
     for part in _parts(first.values(), RECORDS):
         with store.write() as db:
-            refresh_records(db, [EventId(event) for event in part], (), (), ())
+            refresh_records(db, [EventId(event) for event in part], (), (), links_from(()))
     with store.write() as db:
         db.execute(text("UPDATE event SET relate = false"))
         db.execute(

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aggregator.cluster.assign import SAME_EVENT, Bonds, partition, reconcile
-from aggregator.types import EntryId, EventId, Link
+from aggregator.cluster.links import links_from
+from aggregator.types import EntryId, EventId
+
+Link = tuple[int, int, float, bool]
 
 
 def _partition(
@@ -18,14 +21,14 @@ def _partition(
     groups = partition(
         [EntryId(n) for n in entries],
         [frozenset(EntryId(n) for n in group) for group in kept],
-        links,
+        links_from(links),
         bonds or Bonds(),
     )
     return {frozenset(int(entry) for entry in group) for group in groups}
 
 
 def _link(a: int, b: int, score: float, *, is_copy: bool = False) -> Link:
-    return Link(EntryId(a), EntryId(b), score, is_copy)
+    return a, b, score, is_copy
 
 
 def test_copies_are_together_even_when_their_score_is_low() -> None:

@@ -16,11 +16,14 @@ from sqlalchemy import literal, select, text
 
 from aggregator.config import load_settings
 from aggregator.pipeline import cluster, stretches
+from aggregator.pipeline.checking import find_faults
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.stretches import Stretch
-from aggregator.store import Store, open_store
-from aggregator.store.dialect import UtcDateTime, day_number
+from aggregator.store import Store, events, open_store
+from aggregator.store.dialect import UtcDateTime, day_number, lock_grouping
+from aggregator.store.retention import Old, remove
+from aggregator.types import EventId
 from aggregator.workers import Alone, Crew, DaskCluster, JobLimits, Lost, Processes
 from tests.databases import Databases
 from tests.program import ROOT, run
@@ -160,6 +163,22 @@ def test_an_archive_has_the_same_events_by_stretches_as_at_once(
 
 def _strong(kept: list[list[tuple[object, ...]]]) -> list[tuple[object, object]]:
     return [(a, b) for a, b, score, _ in kept[2] if isinstance(score, float) and score >= 0.2]
+
+
+def test_entries_that_another_process_removes_meanwhile_leave_nothing_behind(store: Store) -> None:
+    before = _grouped(store)
+    work = Clusterer(store, load_settings({}), lambda: NOW).weigh_since(FIRST)
+    next(work)  # it has read the entries
+    with store.write() as db:
+        lock_grouping(db)
+        event = EventId(min(event for _, event, _, _ in before[0] if isinstance(event, int)))
+        gone = tuple(events.entries_of(db, [event]))
+        remove(db, Old((event,), gone, None), NOW)
+    assert sum(report.reviewed for report in work) >= len(ARCHIVE) - len(gone)
+    left = _kept(store)
+    assert len(left[1]) == len(ARCHIVE) - len(gone)
+    assert not {end for a, b, *_ in left[2] for end in (a, b)} & {int(entry) for entry in gone}
+    assert not any(find_faults(store).values())
 
 
 @pytest.mark.usefixtures("by_stretches")

@@ -170,6 +170,17 @@ def test_an_entry_of_an_event_that_is_not_there_is_found_and_grouped_anew(groupe
     assert grouped.query(f"SELECT event_id FROM v1_event_entry WHERE entry_id = {number}") == [(event,)]
 
 
+@pytest.mark.postgresql("SQLite refuses it: there the ends of a pair are foreign keys")
+def test_pairs_of_entries_that_are_not_there_are_found_and_removed(grouped: Program) -> None:
+    kept = grouped.query("SELECT a, b FROM link ORDER BY a, b")
+    for a, b in ((1, 999999), (999998, 999999)):
+        change(grouped.database, f"INSERT INTO link VALUES ({a}, {b}, 0.5, false)")
+    assert Check.PAIRS in grouped.run("db", "check", status=3).stdout
+    grouped.run("db", "check", "--repair")
+    assert "Nothing is wrong" in grouped.run("db", "check").stdout
+    assert grouped.query("SELECT a, b FROM link ORDER BY a, b") == kept
+
+
 LOSING = {
     "one that is not known": "DELETE FROM entry_identity WHERE entry_id = 1",
     "one of no entry": f"INSERT INTO entry_identity VALUES (1, CAST(md5('lost') AS uuid), {1 << 40})",

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from aggregator.cluster.linkage import Edges, agglomerate
-from aggregator.types import EntryId, EventId, Link
+from aggregator.cluster.linkage import Edges, Nodes, agglomerate
+from aggregator.cluster.links import Links, positions
+from aggregator.types import EntryId, EventId
 
 SAME_EVENT = 0.6
 """Probability from which two entries, or an entry and its event, are joined. Chosen on the first halves of the
@@ -22,6 +24,8 @@ pairs, but not where no chain of pairs that are at least so likely leads from on
 
 Group = frozenset[EntryId]
 
+Pair = tuple[int, int]
+
 
 @dataclass(frozen=True, slots=True)
 class Bonds:
@@ -31,10 +35,16 @@ class Bonds:
     apart: tuple[tuple[EntryId, EntryId], ...] = ()
 
 
+def near(links: Links) -> NDArray[np.bool_]:
+    """Which of the pairs are so likely that their events are settled together."""
+    found: NDArray[np.bool_] = links["is_copy"] | (links["score"] >= NEAR_LINK)
+    return found
+
+
 def partition(
     entries: Sequence[EntryId],
     kept: Iterable[Group],
-    links: Iterable[Link],
+    links: Links,
     bonds: Bonds,
     least: float = SAME_EVENT,
 ) -> list[Group]:
@@ -46,101 +56,100 @@ def partition(
     (linkage.agglomerate), where the copies of one text count as one entry: a story reposted a hundred times
     must not outvote its rewrites. `least` is the probability from which groups are joined.
     """
-    links = list(links)
-    texts = _joined(entries, (), links, bonds)
-    units = _joined(entries, kept, links, bonds)
-    rank = {entry: position for position, entry in enumerate(entries)}
-    text_of = {entry: min(map(rank.__getitem__, text)) for text in texts for entry in text}
-    unit_of = {entry: min(map(rank.__getitem__, unit)) for unit in units for entry in unit}
-    chain_of = _chains(unit_of, links)
-    weight = np.zeros(len(entries))
-    for text in set(text_of.values()):
-        weight[unit_of[entries[text]]] += 1
-    between: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for link in links:
-        if (
-            link.a in rank
-            and link.b in rank
-            and unit_of[link.a] != unit_of[link.b]
-            and chain_of[unit_of[link.a]] == chain_of[unit_of[link.b]]
-        ):
-            one, other = text_of[link.a], text_of[link.b]
-            between[min(one, other), max(one, other)].append(link.score)
-    pairs = sorted(between)
-    edges = Edges(
-        np.array([unit_of[entries[one]] for one, _ in pairs], dtype=np.int64),
-        np.array([unit_of[entries[other]] for _, other in pairs], dtype=np.int64),
-        np.array([sum(sorted(between[pair])) / len(between[pair]) for pair in pairs]),
+    place = {entry: position for position, entry in enumerate(entries)}
+    together, apart = (
+        [(place[a], place[b]) for a, b in pairs if a in place and b in place]
+        for pairs in (bonds.together, bonds.apart)
     )
-    parted = [(unit_of[a], unit_of[b]) for a, b in bonds.apart if a in rank and b in rank]
-    apart = np.array(parted, dtype=np.int64).reshape(-1, 2)
-    group = agglomerate(weight, edges, float(np.log(least / (1 - least))), (apart[:, 0], apart[:, 1]))
-    found: dict[int, set[EntryId]] = defaultdict(set)
-    for entry in entries:
-        found[int(group[unit_of[entry]])].add(entry)
-    return [frozenset(found[name]) for name in sorted(found)]
+    one, other, score, is_copy = _placed(entries, links)
+    copies = sorted(zip(one[is_copy].tolist(), other[is_copy].tolist(), strict=True))
+    whole = [
+        (place[first], place[entry])
+        for first, *rest in map(sorted, kept)
+        for entry in rest
+        if first in place and entry in place
+    ]
+    text = _joined(len(entries), [*together, *copies], apart)
+    unit = _joined(len(entries), [*together, *whole, *copies], apart)
+    texts = np.unique(text)
+    weight = np.bincount(unit[texts], minlength=len(entries)).astype(np.float64)
+    chain = _chains(len(entries), unit[one], unit[other], score >= NEAR_LINK)
+    between = (unit[one] != unit[other]) & (chain[unit[one]] == chain[unit[other]])
+    edges = _edges(unit, text[one[between]], text[other[between]], score[between])
+    parted = unit[np.array(apart, dtype=np.int64).reshape(-1, 2)]
+    group = agglomerate(weight, edges, float(np.log(least / (1 - least))), (parted[:, 0], parted[:, 1]))[unit]
+    order = np.argsort(group, kind="stable")
+    starts = np.flatnonzero(np.diff(group[order], prepend=-1)).tolist()
+    in_order = [entries[position] for position in order.tolist()]
+    ends = [*starts[1:], len(in_order)]
+    return [frozenset(in_order[start:end]) for start, end in zip(starts, ends, strict=True)]
 
 
-def _chains(unit_of: Mapping[EntryId, int], links: Iterable[Link]) -> dict[int, int]:
-    """For each unit the lowest of those that chains of links of at least NEAR_LINK lead to (union-find)."""
-    lower = {unit: unit for unit in unit_of.values()}
-
-    def lowest(unit: int) -> int:
-        while (found := lower[unit]) != unit:
-            lower[unit] = lower[found]
-            unit = found
-        return unit
-
-    for link in links:
-        if link.score >= NEAR_LINK and link.a in unit_of and link.b in unit_of:
-            one, other = lowest(unit_of[link.a]), lowest(unit_of[link.b])
-            lower[max(one, other)] = min(one, other)
-    return {unit: lowest(unit) for unit in lower}
+def _placed(
+    entries: Sequence[EntryId], links: Links
+) -> tuple[Nodes, Nodes, NDArray[np.float64], NDArray[np.bool_]]:
+    """The pairs among the entries by positions, lower first, with their scores, and whether they are copies."""
+    numbers = np.array(entries, dtype=np.int64)
+    one, other = positions(numbers, links["a"]), positions(numbers, links["b"])
+    known = (one >= 0) & (other >= 0)
+    one, other = one[known], other[known]
+    return np.minimum(one, other), np.maximum(one, other), links["score"][known], links["is_copy"][known]
 
 
-def _joined(
-    entries: Sequence[EntryId], kept: Iterable[Group], links: Iterable[Link], bonds: Bonds
-) -> list[list[EntryId]]:
-    """The entries joined by people, by `kept` and as copies, in this order, without joining what people parted."""
-    groups = _Groups(entries, bonds.apart)
-    for a, b in bonds.together:
-        groups.join(a, b)
-    for group in kept:
-        first, *others = sorted(group)
-        for other in others:
-            groups.join(first, other)
-    rank = {entry: position for position, entry in enumerate(entries)}
-    copies = [(link.a, link.b) for link in links if link.is_copy and link.a in rank and link.b in rank]
-    for a, b in sorted(copies, key=lambda pair: sorted((rank[pair[0]], rank[pair[1]]))):
-        groups.join(a, b)
-    return groups.lists()
+def _edges(unit: Nodes, one: Nodes, other: Nodes, score: NDArray[np.float64]) -> Edges:
+    """The mean score between each two texts, as edges between their units."""
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    # In the order of scores: what a sum of floats is must not depend on the order of the links.
+    order = np.lexsort((score, high, low))
+    low, high, score = low[order], high[order], score[order]
+    first = np.flatnonzero((np.diff(low, prepend=-1) != 0) | (np.diff(high, prepend=-1) != 0))
+    if not len(first):
+        return Edges(low, high, score)
+    count = np.diff(first, append=len(low))
+    return Edges(unit[low[first]], unit[high[first]], np.add.reduceat(score, first) / count)
 
 
-class _Groups:
-    """Entries in groups that grow (union by size), none of which holds two that are to be apart."""
+def _chains(nodes: int, one: Nodes, other: Nodes, chosen: NDArray[np.bool_]) -> Nodes:
+    """For each node the lowest of those that chains of the chosen pairs lead to.
 
-    def __init__(self, entries: Sequence[EntryId], apart: Iterable[tuple[EntryId, EntryId]]) -> None:
-        self._members = {entry: [entry] for entry in entries}
-        self._name = {entry: entry for entry in entries}
-        self._apart: dict[EntryId, set[EntryId]] = defaultdict(set)
-        for a, b in apart:
-            self._apart[a].add(b)
-            self._apart[b].add(a)
+    By hooking and shortcutting, all pairs at once (Shiloach, Vishkin 1982).
+    """
+    one, other = one[chosen], other[chosen]
+    lowest = np.arange(nodes)
+    while True:
+        low, high = np.minimum(lowest[one], lowest[other]), np.maximum(lowest[one], lowest[other])
+        if (low == high).all():
+            return lowest
+        np.minimum.at(lowest, high, low)
+        while ((above := lowest[lowest]) != lowest).any():
+            lowest = above
 
-    def join(self, a: EntryId, b: EntryId) -> None:
-        if a not in self._name or b not in self._name:
-            return
-        one, other = sorted((self._name[a], self._name[b]), key=lambda name: -len(self._members[name]))
-        if one == other or any(
-            self._name.get(foe) == one for m in self._members[other] for foe in self._apart[m]
-        ):
-            return
-        for member in self._members.pop(other):
-            self._name[member] = one
-            self._members[one].append(member)
 
-    def lists(self) -> list[list[EntryId]]:
-        return list(self._members.values())
+def _joined(count: int, pairs: Sequence[Pair], apart: Sequence[Pair]) -> Nodes:
+    """For each of so many positions the lowest of its group, where pairs are joined one after another.
+
+    No two that are to be `apart` get into one group: a pair that would bring that about is passed over.
+    """
+    members: dict[int, list[int]] = {}
+    name: dict[int, int] = {}
+    foes: dict[int, set[int]] = defaultdict(set)
+    for a, b in apart:
+        foes[a].add(b)
+        foes[b].add(a)
+    for a, b in pairs:
+        for position in (a, b):
+            if position not in name:
+                name[position], members[position] = position, [position]
+        one, other = sorted((name[a], name[b]), key=lambda group: -len(members[group]))
+        if one == other or any(name.get(foe) == one for m in members[other] for foe in foes.get(m, ())):
+            continue
+        for member in members.pop(other):
+            name[member] = one
+            members[one].append(member)
+    lowest = np.arange(count)
+    for group in members.values():
+        lowest[group] = min(group)
+    return lowest
 
 
 @dataclass(frozen=True, slots=True)

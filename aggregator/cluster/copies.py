@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from aggregator.cluster.prepared import COMMON, Prepared
-
-TOKEN_BYTES = 4
-"""Bytes of a token's number in a signature."""
+from aggregator.cluster.prepared import COMMON, TOKEN_BYTES, Prepared
 
 FEWEST_SHARED = 3
 """Different words that copies share at the least."""
@@ -41,11 +38,11 @@ outlet one is enough: a template filled in anew keeps all its other words."""
 
 def copy_reason(a: Prepared, b: Prepared) -> str:
     """Why the two are the same text (or one the cut start of the other), "" if they are not."""
-    if _titles_conflict(a, b):
-        return ""
     shared = _containment(a.lead_pairs, b.lead_pairs)
     reason = _text_copied(a, b, shared) or _title_copied(a, b, shared)
-    return reason if reason and len(a.words & b.words) >= FEWEST_SHARED else ""
+    if not reason or _titles_conflict(a, b) or len(a.words & b.words) < FEWEST_SHARED:
+        return ""
+    return reason
 
 
 def _text_copied(a: Prepared, b: Prepared, shared: float) -> str:
@@ -96,7 +93,10 @@ def _standing_note(a: Prepared, b: Prepared) -> bool:
         _one_outlet(a, b)
         and min(a.lead_length, b.lead_length) < STANDING_TOKENS
         and bool(a.title_total and b.title_total)
-        and not any(a.title[word] and b.title[word] for word in a.title.keys() & b.title.keys())
+        and not any(
+            a.title_weights[word] and b.title_weights[word]
+            for word in a.title_weights.keys() & b.title_weights.keys()
+        )
     )
 
 
@@ -107,18 +107,14 @@ def _is_start(a: Prepared, b: Prepared) -> bool:
 
 
 def _same_title(a: Prepared, b: Prepared) -> bool:
-    if (
-        a.title_sequence != b.title_sequence
-        or len(a.title_sequence) < TITLE_TOKENS * TOKEN_BYTES
-        or _is_column(a, b)
-    ):
+    if a.title != b.title or len(a.title) < TITLE_TOKENS * TOKEN_BYTES or _is_column(a, b):
         return False
-    return min(a.title_total, b.title_total) >= TITLE_RARITY - COMMON * len(a.title)
+    return min(a.title_total, b.title_total) >= TITLE_RARITY - COMMON * len(a.title_weights)
 
 
 def _is_column(a: Prepared, b: Prepared) -> bool:
     """Whether one outlet's title stands over two texts: what is written under it every day is another every day."""
-    if not _one_outlet(a, b) or not a.title_sequence or a.title_sequence != b.title_sequence:
+    if not _one_outlet(a, b) or not a.title or a.title != b.title:
         return False
     return bool(a.lead_length and b.lead_length) or (
         a.lead_length != b.lead_length and abs(a.at - b.at) >= COLUMN_APART
@@ -132,5 +128,6 @@ def _containment(a: frozenset[int], b: frozenset[int]) -> float:
 
 def _titles_alike(a: Prepared, b: Prepared) -> bool:
     """Whether the titles' rarity-weighted cosine is at least a half."""
-    shared = sum([a.title[word] * b.title[word] for word in a.title.keys() & b.title.keys()])
+    one, other = a.title_weights, b.title_weights
+    shared = sum([one[word] * other[word] for word in one.keys() & other.keys()])
     return shared > 0 and shared >= 0.5 * a.title_norm * b.title_norm

@@ -9,10 +9,12 @@ from datetime import datetime
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from aggregator.cluster.tokens import NUMBER_MARK, RARITY_MASK, RARITY_STEPS
 from aggregator.types import EntryId, Signed
+
+TOKEN_BYTES = 4
+"""Bytes of a token's number in a signature."""
 
 COMMON = 1.5
 """Rarity below which a word weighs nothing: the first dozens of function words of a language."""
@@ -21,31 +23,28 @@ WEIGHT_OF = tuple(max(0.0, rarity / RARITY_STEPS - COMMON) for rarity in range(R
 """The weight of a word by its mark's rarity. All are eighths, their products sixty-fourths: sums of either are
 exact, whatever the order of the set that they are summed over."""
 
-_NONE: frozenset[int] = frozenset()
-
 
 @dataclass(frozen=True)
 class Prepared:
-    """An entry unpacked for comparing, some 4 kB; what few comparisons ask for is made when one does."""
+    """An entry unpacked for comparing, some 4 kB; what few comparisons ask for is made when one does.
+
+    The fields are those of its signature (types.Signature).
+    """
 
     id: EntryId
     at: datetime
     source_key: str
-    title_numbers: frozenset[int]
-    numbers: frozenset[int]
-    title_sequence: bytes
-    title_marks: bytes
-    lead_sequence: bytes
-    body: bytes
-    lead_pairs: frozenset[int]
-    lead_length: int
-    last: int
     truncated: bool
+    title: bytes
+    title_marks: bytes
+    lead: bytes
+    lead_marks: bytes
+    body: bytes
 
     @cached_property
-    def title(self) -> Mapping[int, float]:
+    def title_weights(self) -> Mapping[int, float]:
         """The title's words with their weights."""
-        numbers = np.frombuffer(self.title_sequence, dtype="<u4").tolist()
+        numbers = np.frombuffer(self.title, dtype="<u4").tolist()
         return {
             number: WEIGHT_OF[mark & RARITY_MASK]
             for number, mark in zip(numbers, self.title_marks, strict=True)
@@ -54,43 +53,61 @@ class Prepared:
     @cached_property
     def title_norm(self) -> float:
         """The length of the title as a vector of weights."""
-        return math.sqrt(sum(weight * weight for weight in self.title.values()))
+        return math.sqrt(sum(weight * weight for weight in self.title_weights.values()))
 
     @cached_property
     def title_total(self) -> float:
         """The sum of the title's weights."""
-        return sum(self.title.values())
+        return sum(self.title_weights.values())
+
+    @cached_property
+    def title_numbers(self) -> frozenset[int]:
+        """The title's words that are numbers."""
+        return _digits(self.title, self.title_marks)
+
+    @cached_property
+    def numbers(self) -> frozenset[int]:
+        """The words of title and lead that are numbers."""
+        return self.title_numbers | _digits(self.lead, self.lead_marks)
+
+    @cached_property
+    def lead_pairs(self) -> frozenset[int]:
+        """The lead's pairs of words that follow one another."""
+        first = np.frombuffer(self.lead, dtype="<u4").astype(np.uint64)
+        return frozenset((first[:-1] << np.uint64(32) | first[1:]).tolist())
+
+    @property
+    def lead_length(self) -> int:
+        """The lead's words."""
+        return len(self.lead) // TOKEN_BYTES
+
+    @property
+    def last(self) -> int:
+        """The lead's last word, 0 without one."""
+        return int.from_bytes(self.lead[-TOKEN_BYTES:], "little")
 
     @property
     def words(self) -> frozenset[int]:
         """All words of title and lead."""
-        return frozenset(np.frombuffer(self.title_sequence + self.lead_sequence, dtype="<u4").tolist())
+        return frozenset(np.frombuffer(self.title + self.lead, dtype="<u4").tolist())
 
 
 def prepare(signed: Signed) -> Prepared:
     """The entry unpacked for `copies.copy_reason`."""
-    signature = signed.signature
-    title = np.frombuffer(signature.title, dtype="<u4")
-    lead = np.frombuffer(signature.lead, dtype="<u4")
-    title_numbers = _digits(title, signature.title_marks)
-    first = lead.astype(np.uint64)
+    told = signed.signature
     return Prepared(
-        id=signed.id,
-        at=signed.at,
-        source_key=signed.source_key,
-        title_numbers=title_numbers,
-        numbers=title_numbers | _digits(lead, signature.lead_marks),
-        title_sequence=signature.title,
-        title_marks=signature.title_marks,
-        lead_sequence=signature.lead,
-        body=signature.body,
-        lead_pairs=frozenset((first[:-1] << np.uint64(32) | first[1:]).tolist()),
-        lead_length=len(lead),
-        last=int(lead[-1]) if len(lead) else 0,
-        truncated=signature.truncated,
+        signed.id,
+        signed.at,
+        signed.source_key,
+        told.truncated,
+        told.title,
+        told.title_marks,
+        told.lead,
+        told.lead_marks,
+        told.body,
     )
 
 
-def _digits(numbers: NDArray[np.uint32], marks: bytes) -> frozenset[int]:
-    found = np.frombuffer(marks, dtype=np.uint8) & NUMBER_MARK
-    return frozenset(numbers[found > 0].tolist()) if found.any() else _NONE
+def _digits(words: bytes, marks: bytes) -> frozenset[int]:
+    is_number = np.frombuffer(marks, dtype=np.uint8) & NUMBER_MARK > 0
+    return frozenset(np.frombuffer(words, dtype="<u4")[is_number].tolist())

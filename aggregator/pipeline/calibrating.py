@@ -14,6 +14,7 @@ from sqlalchemy import select
 from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, partition
 from aggregator.cluster.features import FEATURES, MEANINGS
 from aggregator.cluster.judge import Pairs, place, survey, weigh
+from aggregator.cluster.links import Links, links_from
 from aggregator.cluster.meaning import can_encode
 from aggregator.cluster.metrics import Agreement, agreement
 from aggregator.cluster.network import Network, fit, read_network, shipped
@@ -25,7 +26,7 @@ from aggregator.pipeline.importing import import_lines
 from aggregator.store import open_store
 from aggregator.store.events import signed_entries
 from aggregator.store.tables import ENTRY
-from aggregator.types import EntryId, Link, Signed
+from aggregator.types import EntryId, Signed
 
 
 def network_of(settings: Settings) -> Network:
@@ -208,7 +209,7 @@ def groups_with(network: Network, labelled: Labelled, days: float) -> list[Group
     return partition(numbers, (), links, Bonds(), SAME_EVENT)
 
 
-def _linked(network: Network, labelled: Labelled, days: float) -> tuple[list[EntryId], list[Link]]:
+def _linked(network: Network, labelled: Labelled, days: float) -> tuple[list[EntryId], Links]:
     pairs = _judged(network, labelled, days)
     numbers = [entry.id for entry in labelled.entries]
     strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
@@ -218,5 +219,4 @@ def _linked(network: Network, labelled: Labelled, days: float) -> tuple[list[Ent
             pairs.a[strong].tolist(), pairs.b[strong].tolist(), pairs.chance[strong].tolist(), strict=True
         )
     }
-    links = [Link(numbers[a], numbers[b], chance, is_copy=False) for (a, b), chance in chances.items()]
-    return numbers, links
+    return numbers, links_from((numbers[a], numbers[b], chance, False) for (a, b), chance in chances.items())

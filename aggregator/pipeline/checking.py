@@ -77,6 +77,7 @@ MENDING: dict[Check, Mend] = {
     Check.DAYS: _with_rows(Check.DAYS, checking.date_signatures),
     Check.UNGROUPED: _with_rows(Check.UNGROUPED, checking.ask_to_group),
     Check.ORPHANS: _with_rows(Check.ORPHANS, checking.ask_to_group),
+    Check.PAIRS: _with_rows(Check.PAIRS, checking.remove_pairs),
     Check.IDENTITIES: _in_one(checking.renew_identities),
     Check.EMPTY: _dated(_remove_empty),
 }

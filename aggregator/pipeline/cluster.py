@@ -12,7 +12,8 @@ from functools import partial
 import numpy as np
 from sqlalchemy.engine import Connection
 
-from aggregator.cluster.assign import NEAR_LINK, SAME_EVENT, Bonds, Group, partition
+from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, near, partition
+from aggregator.cluster.links import LINK, Links, each_once, ends_of, positions
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.rows import Rows, contents_of
 from aggregator.cluster.signature import SCHEME
@@ -35,7 +36,7 @@ from aggregator.pipeline.stretches import (
     weigh_elsewhere,
     weigh_stretch,
 )
-from aggregator.pipeline.weighing import Carried, Weigher, Weighing, links_of
+from aggregator.pipeline.weighing import Carried, Weigher, Weighing
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
@@ -46,7 +47,6 @@ from aggregator.types import (
     CorrectionKind,
     EntryId,
     EventId,
-    Link,
     Rule,
     Signed,
 )
@@ -269,12 +269,12 @@ class Clusterer:
         self._load(db, {day_of(entry.at) for entry in batch}, numbers)
         rows = self._window.put(batch)
         found = self._weigher.place(db, rows, batch)
-        links = links_of(found)
         edited = {entry.event_id for entry in batch if entry.event_id is not None}
-        before = stored.links_of(db, numbers) if edited else set()
-        stored.replace_links(db, numbers, links)
         # An entry may have to part from those to which its old version was linked.
-        ends = _near(links) | {end for link in before for end in (link.a, link.b)}
+        before = ends_of(stored.links_of(db, numbers)) if edited else set()
+        links, _ = _those_there(db, found.links, numbers)
+        stored.replace_links(db, numbers, links)
+        ends = ends_of(links[near(links)]) | before
         events = set(stored.events_of(db, ends - numbers).values()) | edited
         current = stored.entries_of(db, events)
         kept = _by_event(current, events - edited)
@@ -319,12 +319,13 @@ class Clusterer:
         """Writes what was found, in one transaction; an entry that was edited since it was read waits on."""
         new = {one.entry: waiting[one.entry] for one in found.decided if one.entry in waiting}
         with self._store.write() as db:
+            lock_grouping(db)
             edited = new.keys() - stored.still_waiting(db, new)
             found = found.without(edited)
             numbers = {one.entry for one in found.decided}
-            stored.replace_links(
-                db, numbers, carried.with_carried(numbers, links_of(found), found.links["day"])
-            )
+            links, there = _those_there(db, carried.with_carried(numbers, found.links), numbers)
+            found, numbers = found.without(numbers - there), there
+            stored.replace_links(db, numbers, links)
             stored.settle(db, numbers & waiting.keys())
             self._decide(db, found, regroup=True)
         return ClusterReport(entries=len(new) - len(edited), reviewed=len(numbers - waiting.keys()))
@@ -412,7 +413,7 @@ class Clusterer:
         touched: Collection[EventId],
         numbers: Collection[EntryId],
         written: Written,
-        links: Iterable[Link],
+        links: Links,
     ) -> None:
         everything = set(touched) | written.changed
         refreshed, _ = refresh_records(db, everything, numbers, written.merged, links)
@@ -421,6 +422,13 @@ class Clusterer:
             for event in sorted((refreshed | written.changed) - written.created)
         ]
         stored.add_changes(db, updates, self._now(), written.grown)
+
+
+def _those_there(db: Connection, links: Links, entries: Collection[EntryId]) -> tuple[Links, set[EntryId]]:
+    """Those of the links and entries that no other process has removed by now. After `lock_grouping`."""
+    there = stored.those_there(db, {*ends_of(links), *entries})
+    numbers = np.fromiter(there, np.int64, len(there))
+    return links[np.isin(links["a"], numbers) & np.isin(links["b"], numbers)], there.intersection(entries)
 
 
 def bonds_of(db: Connection, entries: Collection[EntryId]) -> Bonds:
@@ -440,53 +448,49 @@ def _by_event(current: Mapping[EntryId, EventId], events: Collection[EventId]) -
 
 
 def _rules(
-    groups: Iterable[Group], entries: Collection[EntryId], links: Iterable[Link], bonds: Bonds
+    groups: Sequence[Group], entries: Collection[EntryId], links: Links, bonds: Bonds
 ) -> dict[EntryId, tuple[Rule, float, int]]:
     """What put each of `entries` into its group, the mean of its links there, and the group's size."""
-    group_of = {entry: group for group in groups for entry in group}
-    total: dict[EntryId, float] = defaultdict(float)
-    copied: set[EntryId] = set()
-    for link in links:
-        if link.a in group_of and group_of[link.a] is group_of.get(link.b):
-            for end in (link.a, link.b):
-                total[end] += link.score
-                if link.is_copy:
-                    copied.add(end)
+    size_of = {entry: len(group) for group in groups for entry in group}
+    numbers = np.fromiter(size_of, np.int64, len(size_of))
+    group = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    one, other = positions(numbers, links["a"]), positions(numbers, links["b"])
+    within = (one >= 0) & (other >= 0) & (group[one] == group[other])
+    ends = np.concatenate((one[within], other[within]))
+    score, is_copy = (np.tile(links[name][within], 2) for name in ("score", "is_copy"))
+    total = dict(zip(size_of, np.bincount(ends, score, len(numbers)).tolist(), strict=True))
+    copied = set(numbers[ends[is_copy]].tolist())
     said = {end for pair in (*bonds.together, *bonds.apart) for end in pair}
     found: dict[EntryId, tuple[Rule, float, int]] = {}
     for entry in entries:
-        size = len(group_of[entry])
+        size = size_of[entry]
         rule = Rule.ALONE if size == 1 else Rule.COPY if entry in copied else Rule.AVERAGE
         rule = Rule.CORRECTED if entry in said else rule
         found[entry] = (rule, total[entry] / max(1, size - 1), size)
     return found
 
 
-def _near(links: Iterable[Link]) -> set[EntryId]:
-    """The entries that are linked closely enough for their events to be settled together."""
-    return {end for link in links if link.is_copy or link.score >= NEAR_LINK for end in (link.a, link.b)}
-
-
 def _closure(
     db: Connection, entries: Iterable[EntryId]
-) -> tuple[set[EntryId], list[Link], dict[EntryId, EventId]]:
+) -> tuple[set[EntryId], Links, dict[EntryId, EventId]]:
     """All entries whose event may change with `entries`, their links, and their present events.
 
     Closed under links of at least NEAR_LINK, under copies, and under membership of an event.
     """
     reached: set[EntryId] = set()
-    links: set[Link] = set()
+    links: Links = np.empty(0, LINK)
     current: dict[EntryId, EventId] = {}
     known_events: set[EventId] = set()
     frontier = set(entries)
     while frontier:
         reached |= frontier
         found = stored.links_of(db, frontier)
-        links |= found
-        near = _near(found)
+        links = np.concatenate((links, found))
         events = set(stored.events_of(db, frontier).values()) - known_events
         known_events |= events
         members = stored.entries_of(db, events)
         current |= members
-        frontier = (near | set(members)) - reached
-    return reached, [link for link in links if link.a in reached and link.b in reached], current
+        frontier = (ends_of(found[near(found)]) | members.keys()) - reached
+    inside = np.fromiter(reached, np.int64, len(reached))
+    within = np.isin(links["a"], inside) & np.isin(links["b"], inside)
+    return reached, each_once(links[within]), current

@@ -26,7 +26,6 @@ from aggregator.types import (
     Decision,
     EntryId,
     EventId,
-    Link,
     Member,
     Rule,
     Signed,
@@ -148,9 +147,9 @@ def explain_pair(db: Connection, entry: EntryId, other: EntryId, settings: Setti
     events = events_of(db, [entry, other])
     together = entry in events and events[entry] == events.get(other)
     compared = _compared(db, entry, other)
-    link = next((one for one in links_of(db, [entry]) if other in (one.a, one.b)), None)
-    copies = _copies(signed, entry, other) if link is not None and link.is_copy else ""
-    probability = 1.0 if copies else compared.probability if compared else link.score if link else None
+    score, is_linked_copy = _link(db, entry, other)
+    copies = _copies(signed, entry, other) if is_linked_copy else ""
+    probability = 1.0 if copies else compared.probability if compared else score
     told = _told(_network(settings, compared), compared) if compared else ()
     said = _said(db, entry, other)
     apart = abs(known[entry].published_at - known[other].published_at)
@@ -161,7 +160,7 @@ def explain_pair(db: Connection, entry: EntryId, other: EntryId, settings: Setti
         verdict=said or _verdict(together, bool(copies), probability, apart, settings),
         probability=probability,
         is_copy=bool(copies),
-        reason=_reason(copies, compared, told) or _absent(link, known[entry], known[other]),
+        reason=_reason(copies, compared, told) or _absent(score, known[entry], known[other]),
         hours_apart=round(apart.total_seconds() / 3600, 1),
         shared_words=shared_words(signed[entry].signature, signed[other].signature)
         if signed.keys() >= {entry, other}
@@ -270,10 +269,18 @@ def _reason(copies: str, compared: Compared | None, told: tuple[Told, ...]) -> s
     return "; ".join(parts)
 
 
-def _absent(link: Link | None, one: Member, other: Member) -> str:
+def _link(db: Connection, entry: EntryId, other: EntryId) -> tuple[float | None, bool]:
+    """The probability that was kept of a pair, and whether it is one of copies; None if none was kept."""
+    for a, b, score, is_copy in links_of(db, [entry]).tolist():
+        if other in (a, b):
+            return score, is_copy
+    return None, False
+
+
+def _absent(score: float | None, one: Member, other: Member) -> str:
     """Why there are no figures for two entries."""
-    if link is not None:
-        return f"{link.score:.0%} likely the same event; others were likelier, so its figures were not kept"
+    if score is not None:
+        return f"{score:.0%} likely the same event; others were likelier, so its figures were not kept"
     if one.lang and other.lang and one.lang != other.lang:
         return f"different languages ({one.lang}, {other.lang}) are not compared"
     return "never close: others share more telling words with each of them, or the likelihood was below 10%"

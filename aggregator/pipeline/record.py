@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 from sqlalchemy.engine import Connection
 
+from aggregator.cluster.links import Links, ends_of, positions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
 from aggregator.store.events import StoredEvent
@@ -16,7 +18,6 @@ from aggregator.types import (
     CorrectionKind,
     EntryId,
     EventId,
-    Link,
     ListedItem,
     Member,
     Relation,
@@ -36,7 +37,7 @@ def refresh_records(
     touched: Collection[EventId],
     entries: Collection[EntryId],
     merged: Collection[EventId],
-    links: Iterable[Link],
+    links: Links,
 ) -> tuple[set[EventId], set[EventId]]:
     """The events of `touched` whose record is different now, and those whose related teasers may be: `relate` them.
 
@@ -45,10 +46,13 @@ def refresh_records(
     stand in the store, so the order in which they came leaves no trace.
     """
     event_of = stored.entries_of(db, touched)
-    within = [link for link in links if link.a in event_of and event_of[link.a] == event_of.get(link.b)]
-    changed = _refresh_members(db, touched, within)
-    telling = [link for link in links if link.score >= RELATED and (link.a in event_of or link.b in event_of)]
-    neighbours = set(stored.events_of(db, {end for link in telling for end in (link.a, link.b)}).values())
+    events = np.array(list(event_of.values()), dtype=np.int64)
+    one, other = (positions(np.fromiter(event_of, np.int64, len(event_of)), links[end]) for end in ("a", "b"))
+    is_within = (one >= 0) & (other >= 0)
+    is_within[is_within] = events[one[is_within]] == events[other[is_within]]
+    changed = _refresh_members(db, touched, links[is_within])
+    telling = links[(links["score"] >= RELATED) & ((one >= 0) | (other >= 0))]
+    neighbours = set(stored.events_of(db, ends_of(telling)).values())
     pointing = stored.teasing_events(db, {*touched, *merged}) | stored.listing_events(db, entries)
     doubtful = (neighbours | pointing | set(touched)) - set(merged)
     stored.ask_to_relate(db, doubtful)
@@ -58,14 +62,14 @@ def refresh_records(
 # ---- members: canonical entry, relations, coverage -----------------------------------------------
 
 
-def _refresh_members(db: Connection, events: Collection[EventId], links: Sequence[Link]) -> set[EventId]:
+def _refresh_members(db: Connection, events: Collection[EventId], links: Links) -> set[EventId]:
     before = stored.stored_events(db, events)
     relations_before = stored.relations_of(db, events)
     members = stored.members_of(db, events)
     versions = stored.versions_of(db, [member.id for group in members.values() for member in group])
     teasers_before = stored.teasers_of(db, events)
-    copies = _copy_groups(links)
-    scores = {(link.a, link.b): link.score for link in links}
+    copies = _copy_groups(links[links["is_copy"]])
+    scores = {(EntryId(a), EntryId(b)): score for a, b, score, *_ in links.tolist()}
     pins = _pins(db, [m.id for group in members.values() for m in group])
     rows: list[StoredEvent] = []
     relations: dict[EntryId, tuple[Relation, float | None]] = {}
@@ -128,7 +132,7 @@ def _relation(
     return (Relation.UPDATE if same_outlet else Relation.SAME_EVENT), probability
 
 
-def _copy_groups(links: Iterable[Link]) -> dict[EntryId, EntryId]:
+def _copy_groups(copies: Links) -> dict[EntryId, EntryId]:
     """For every entry with a copy, one entry that stands for its group of copies."""
     parent: dict[EntryId, EntryId] = {}
 
@@ -138,9 +142,8 @@ def _copy_groups(links: Iterable[Link]) -> dict[EntryId, EntryId]:
             entry = above
         return entry
 
-    for link in links:
-        if link.is_copy:
-            parent[root(link.a)] = root(link.b)
+    for a, b, *_ in copies.tolist():
+        parent[root(a)] = root(b)
     return {entry: root(entry) for entry in list(parent)}
 
 
@@ -216,14 +219,14 @@ def _nearest(db: Connection, events: Collection[EventId]) -> dict[EventId, dict[
     """For each event the other events that its entries have links to, with the best score."""
     own = stored.entries_of(db, events)
     links = stored.links_of(db, own, RELATED)
-    event_of = stored.events_of(db, {end for link in links for end in (link.a, link.b)})
+    event_of = stored.events_of(db, ends_of(links))
     found: dict[EventId, dict[EventId, float]] = defaultdict(dict)
-    for link in links:
-        one, other = event_of.get(link.a), event_of.get(link.b)
+    for a, b, score, _ in links.tolist():
+        one, other = event_of.get(a), event_of.get(b)
         if one is None or other is None or one == other:
             continue
         for here, there in ((one, other), (other, one)):
-            found[here][there] = max(link.score, found[here].get(there, 0.0))
+            found[here][there] = max(score, found[here].get(there, 0.0))
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,13 +12,14 @@ from sqlalchemy.engine import Connection
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
 from aggregator.cluster.judge import AT_ONCE, Pairs, place, survey, weigh_surveyed
+from aggregator.cluster.links import LINK, Links, each_once
 from aggregator.cluster.network import Network
 from aggregator.cluster.prepared import Prepared, prepare
 from aggregator.cluster.rows import Rows
 from aggregator.cluster.window import Window
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
-from aggregator.types import EntryId, Link, Signed
+from aggregator.types import EntryId, Signed
 
 LEAST_LINK = 0.1
 """Probability from which a pair is kept. What is left out moved the B-cubed F1 of no labelled set by .002,
@@ -38,8 +38,8 @@ COPY_SIGNS = (("texts alike", 0.6), ("titles alike", 0.8), ("terms found in the 
 """What makes a pair worth comparing word for word: copies reach at least one of these. Those of the labelled sets
 have .73 or 1 of the first, or share bands of their MinHash besides."""
 
-LINKED = np.dtype([("a", "<i8"), ("b", "<i8"), ("score", "<f8"), ("is_copy", "?"), ("day", "<i4")])
-"""A pair that is kept, lower number first; `day`: that of the later one."""
+DATED = np.dtype([*LINK.descr, ("day", "<i4")])
+"""A pair that is kept; `day`: that of the later one."""
 
 Copies = Collection[tuple[EntryId, EntryId]]
 """Pairs that are the same text, lower number first."""
@@ -47,13 +47,13 @@ Copies = Collection[tuple[EntryId, EntryId]]
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """What weighing some entries found: a decision on each, and `links` [pairs, LINKED], each pair once.
+    """What weighing some entries found: a decision on each, and `links` [pairs, DATED].
 
     `features`: how many each compared entry has.
     """
 
     decided: list[decisions.Weighed]
-    links: NDArray[np.void]
+    links: Links
     features: int
 
     def without(self, entries: Collection[EntryId]) -> Weighing:
@@ -66,37 +66,35 @@ class Weighing:
         return replace(self, decided=decided, links=self.links[kept])
 
 
-def links_of(found: Weighing) -> list[Link]:
-    """Its pairs."""
-    names = ("a", "b", "score", "is_copy")
-    return [Link(EntryId(a), EntryId(b), *rest) for a, b, *rest in found.links[list(names)].tolist()]
-
-
 class Carried:
     """Links to entries that are still to be weighed: these would lose those that were found from this side only."""
 
     def __init__(self) -> None:
-        self._links: dict[EntryId, list[tuple[Link, int]]] = defaultdict(list)
-        self._weighed: set[EntryId] = set()
+        self._links: Links = np.empty(0, DATED)
+        self._end = np.empty(0, np.int64)
+        """The entry for which each link is carried."""
+        self._weighed = np.empty(0, np.int64)
 
     def begin(self, first: int) -> None:
         """Entries of the day `first` and later are weighed from now on: links before that are carried no more."""
-        self._weighed.clear()
-        later = ((end, [one for one in links if one[1] >= first]) for end, links in self._links.items())
-        self._links = defaultdict(list, {end: links for end, links in later if links})
+        self._weighed = np.empty(0, np.int64)
+        self._keep(self._links["day"] >= first)
 
-    def with_carried(
-        self, numbers: Collection[EntryId], links: Sequence[Link], days: NDArray[np.int32]
-    ) -> Collection[Link]:
-        """The links of entries weighed now, and those carried for them. `days`: of the later end of each link."""
-        every = {(link.a, link.b): link for entry in numbers for link, _ in self._links.pop(entry, ())}
-        every |= {(link.a, link.b): link for link in links}
-        self._weighed.update(numbers)
-        for link, day in zip(links, days.tolist(), strict=True):
-            for end in (link.a, link.b):
-                if end not in self._weighed:
-                    self._links[end].append((link, day))
-        return every.values()
+    def with_carried(self, entries: Collection[EntryId], links: Links) -> Links:
+        """The links of entries weighed now, and those carried for them."""
+        numbers = np.fromiter(entries, np.int64, len(entries))
+        for_them = np.isin(self._end, numbers)
+        every = each_once(np.concatenate((links, self._links[for_them])))
+        self._keep(~for_them)
+        self._weighed = np.concatenate((self._weighed, numbers))
+        for end in ("a", "b"):
+            ahead = ~np.isin(links[end], self._weighed)
+            self._links = np.concatenate((self._links, links[ahead]))
+            self._end = np.concatenate((self._end, links[end][ahead]))
+        return every
+
+    def _keep(self, chosen: NDArray[np.bool_]) -> None:
+        self._links, self._end = self._links[chosen], self._end[chosen]
 
 
 class Weigher:
@@ -178,8 +176,7 @@ class Weigher:
 
     def _fetch(self, db: Connection, entries: Iterable[EntryId]) -> None:
         missing = [entry for entry in entries if entry not in self._prepared]
-        for signed in stored.signed_entries(db, missing):
-            self._prepared[signed.id] = prepare(signed)
+        self._prepared.update((one.id, one) for one in stored.prepared_entries(db, missing))
 
     def forget(self, entries: Iterable[EntryId]) -> None:
         """The store no longer has these."""
@@ -188,14 +185,14 @@ class Weigher:
 
     # ---- what is kept ----------------------------------------------------------------------------
 
-    def _links(self, pairs: Pairs, copies: Copies) -> NDArray[np.void]:
+    def _links(self, pairs: Pairs, copies: Copies) -> Links:
         """The pairs that are kept, each once; copies have 1."""
         entries = self.window.entries
         strong = np.flatnonzero(pairs.chance >= LEAST_LINK)
         copied = entries.rows_of(end for pair in sorted(copies) for end in pair).reshape(-1, 2)
         rows = np.concatenate((copied, np.stack((pairs.a[strong], pairs.b[strong]), axis=1)))
         ends = np.sort(entries.number[rows], axis=1)
-        found = np.empty(len(rows), LINKED)
+        found = np.empty(len(rows), DATED)
         found["a"], found["b"], found["day"] = (
             ends[:, 0],
             ends[:, 1],
@@ -204,10 +201,7 @@ class Weigher:
         found["score"] = np.concatenate((np.ones(len(copied)), pairs.chance[strong]))
         found["is_copy"] = np.arange(len(rows)) < len(copied)
         # Of a pair that was found twice the first counts: as a copy, or from the side that was weighed first.
-        order = np.lexsort((np.arange(len(rows)), found["b"], found["a"]))
-        again = np.zeros(len(rows), np.bool_)
-        again[1:] = (np.diff(found["a"][order]) == 0) & (np.diff(found["b"][order]) == 0)
-        return found[np.sort(order[~again])]
+        return each_once(found)
 
     def _decided(
         self, rows: Rows, pairs: Pairs, copies: Copies, among: NDArray[np.int64]

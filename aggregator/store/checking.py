@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, or_, select, text, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
 from aggregator.store import Store
 from aggregator.store.dialect import among, chunks
-from aggregator.store.tables import ENTRY, SIGNATURE
+from aggregator.store.tables import ENTRY, LINK, SIGNATURE
 
 VIEWS = ("v1_event", "v1_event_entry", "v1_teaser", "v1_entry", "v1_change", "v1_feed")
 
@@ -29,6 +29,7 @@ class Check(StrEnum):
     DAYS = "signatures by day"
     UNGROUPED = "entries without an event"
     ORPHANS = "entries of an event that is not there"
+    PAIRS = "pairs of entries that are not there"
     IDENTITIES = "identities of entries"
     COUNTS = "counts of events"
     RECORDS = "records of events"
@@ -55,6 +56,8 @@ QUERIES = {
     Check.UNGROUPED: "SELECT id FROM entry WHERE event_id IS NULL AND NOT pending",
     Check.ORPHANS: "SELECT entry.id FROM entry LEFT JOIN event ON event.id = entry.event_id "
     "WHERE entry.event_id IS NOT NULL AND event.id IS NULL",
+    Check.PAIRS: "SELECT DISTINCT link.a FROM link LEFT JOIN entry AS one ON one.id = link.a "
+    "LEFT JOIN entry AS other ON other.id = link.b WHERE one.id IS NULL OR other.id IS NULL",
     Check.COUNTS: "SELECT event.id FROM event LEFT JOIN (SELECT event_id, count(*) AS entries FROM entry "
     "WHERE event_id IS NOT NULL GROUP BY event_id) AS found ON found.event_id = event.id "
     "WHERE event.merged_into IS NULL AND found.entries <> event.entry_count",
@@ -169,6 +172,13 @@ def ask_to_group(db: Connection, entries: list[int]) -> None:
     for part in chunks(entries):
         anew = update(ENTRY).where(among(ENTRY.c.id, part))
         db.execute(anew.values(event_id=None, relation="", pending=True))
+
+
+def remove_pairs(db: Connection, entries: list[int]) -> None:
+    """Removes those pairs that begin with these entries and one of which is not there."""
+    for part in chunks(entries):
+        gone = or_(*(~select(ENTRY.c.id).where(ENTRY.c.id == end).exists() for end in (LINK.c.a, LINK.c.b)))
+        db.execute(delete(LINK).where(among(LINK.c.a, part), gone))
 
 
 def renew_identities(db: Connection) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import bindparam, delete, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
+from aggregator.store.bulk import insert_many, update_many
 from aggregator.store.dialect import among, chunks
 from aggregator.store.entries import signature_values
 from aggregator.store.tables import DECISION, ENTRY, SIGNATURE
@@ -42,25 +43,37 @@ def write_weighed(db: Connection, weighed: Sequence[Weighed], basis: Basis, *, r
     """The decision on each of these entries is made anew, and says for now that it stands alone."""
     for part in chunks(one.entry for one in weighed):
         db.execute(delete(DECISION).where(among(DECISION.c.entry_id, part)))
-    rows = [
-        {
-            "entry_id": one.entry,
-            "at": basis.at,
-            "among": one.among,
-            "seen": one.seen,
-            "rule": Rule.ALONE,
-            "mean": 0.0,
-            "size": 1,
-            "threshold": basis.threshold,
-            "model": basis.model,
-            "features": basis.features if one.compared else 0,
-            "compared": one.compared,
-            "regroup": regroup,
-        }
+    columns = (
+        DECISION.c.entry_id,
+        DECISION.c.at,
+        DECISION.c.among,
+        DECISION.c.seen,
+        DECISION.c.rule,
+        DECISION.c.mean,
+        DECISION.c.size,
+        DECISION.c.threshold,
+        DECISION.c.model,
+        DECISION.c.features,
+        DECISION.c.compared,
+        DECISION.c.regroup,
+    )
+    alone, (at, threshold, model, features) = (Rule.ALONE.value, 0.0, 1), basis
+    rows = (
+        (
+            one.entry,
+            at,
+            one.among,
+            one.seen,
+            *alone,
+            threshold,
+            model,
+            features if one.compared else 0,
+            one.compared,
+            regroup,
+        )
         for one in weighed
-    ]
-    if rows:
-        db.execute(insert(DECISION), rows)
+    )
+    insert_many(db, columns, rows)
 
 
 def packed(
@@ -111,18 +124,8 @@ def decision_of(db: Connection, entry: EntryId) -> Decision | None:
 
 def write_rules(db: Connection, rules: Mapping[EntryId, tuple[Rule, float, int]]) -> None:
     """What decided on each of these entries: the rule, the mean probability, the size of its event."""
-    rows = [
-        {"number": entry, "decided": rule, "average": mean, "entries": size}
-        for entry, (rule, mean, size) in rules.items()
-    ]
-    if rows:
-        change = update(DECISION).where(DECISION.c.entry_id == bindparam("number"))
-        columns: dict[str, Any] = {
-            "rule": bindparam("decided"),
-            "mean": bindparam("average"),
-            "size": bindparam("entries"),
-        }
-        db.execute(change.values(columns), rows)
+    rows = ((entry, rule.value, mean, size) for entry, (rule, mean, size) in rules.items())
+    update_many(db, DECISION.c.entry_id, (DECISION.c.rule, DECISION.c.mean, DECISION.c.size), rows)
 
 
 def correct_rules(db: Connection, entries: Iterable[EntryId], size: int) -> None:

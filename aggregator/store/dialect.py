@@ -194,10 +194,16 @@ def plain_rows(db: Connection, query: Select[Any]) -> Sequence[Any]:
     if db.dialect.name == "sqlite":
         return db.execute(query).all()
     compiled = query.compile(dialect=db.dialect)
+    with driver_of(db) as driver, driver.cursor(binary=True) as cursor:
+        return list(cursor.execute(str(compiled), compiled.construct_params()).fetchall())
+
+
+@contextmanager
+def driver_of(db: Connection) -> Iterator[Any]:
+    """PostgreSQL's driver below a connection. What the server refuses it is told as of other statements."""
     driver: Any = db.connection.driver_connection
     try:
-        with driver.cursor(binary=True) as cursor:
-            return list(cursor.execute(str(compiled), compiled.construct_params()).fetchall())
+        yield driver
     except db.dialect.loaded_dbapi.Error as error:
         if not is_from_outside(error, is_cut_off=driver.broken):
             raise

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Select, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
+from aggregator.cluster.links import LINK as LINK_TYPE
+from aggregator.cluster.links import Links
+from aggregator.cluster.prepared import Prepared
+from aggregator.store.bulk import insert_many, update_many
 from aggregator.store.dialect import among, chunks, day_number, lock_grouping, plain_rows, wake_listeners
 from aggregator.store.outbox import put_messages
 from aggregator.store.partitions import count_written
@@ -31,7 +37,6 @@ from aggregator.types import (
     EntryId,
     EventId,
     FeedId,
-    Link,
     ListedItem,
     Member,
     Relation,
@@ -133,6 +138,23 @@ def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
     ]
 
 
+def prepared_entries(db: Connection, entries: Iterable[EntryId]) -> list[Prepared]:
+    """These entries as they are compared word for word, in no particular order."""
+    query = select(
+        SIGNATURE.c.entry_id,
+        SIGNATURE.c.at,
+        ENTRY.c.source,
+        SIGNATURE.c.truncated,
+        SIGNATURE.c.title,
+        SIGNATURE.c.title_marks,
+        SIGNATURE.c.lead,
+        SIGNATURE.c.lead_marks,
+        SIGNATURE.c.body,
+    ).join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id)
+    rows = plain_rows(db, query.where(among(SIGNATURE.c.entry_id, list(entries))))
+    return [Prepared(EntryId(entry), at, source.casefold(), *told) for entry, at, source, *told in rows]
+
+
 def signed_on(db: Connection, days: Iterable[int]) -> list[EntryId]:
     """The numbers of the signed entries of some days (days since 1970-01-01 UTC), in no particular order."""
     found: list[EntryId] = []
@@ -226,17 +248,31 @@ def days_of_few(db: Connection, most: int) -> list[int]:
     return [] if len(times) > most else sorted({(at - EPOCH).days for at in times})
 
 
-def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> set[Link]:
+def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> Links:
     """Every stored pair that one of the entries is part of and whose score is at least `least`; copies have 1."""
-    columns = (LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
-    found: set[Link] = set()
-    for part in chunks(entries):
-        for end in (LINK.c.a, LINK.c.b):
-            query = select(*columns).where(among(end, part))
-            found.update(
-                map(Link._make, db.execute(query.where(LINK.c.score >= least) if least else query).all())
-            )
-    return found
+    columns = select(LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
+    found = [
+        row
+        for query in _halves(columns, entries)
+        for row in plain_rows(db, query.where(LINK.c.score >= least) if least else query)
+    ]
+    links = np.empty(len(found), LINK_TYPE)
+    for name, values in zip(LINK_TYPE.names or (), zip(*found, strict=True), strict=False):
+        links[name] = values
+    return links
+
+
+def _halves(columns: Select[Any], entries: Iterable[EntryId]) -> tuple[Select[Any], Select[Any]]:
+    """Two queries for the pairs that one of the entries is part of, which find each once."""
+    asked = list(entries)
+    first, second = among(LINK.c.a, asked), among(LINK.c.b, asked)
+    return columns.where(first), columns.where(second, ~first)
+
+
+def those_there(db: Connection, entries: Iterable[EntryId]) -> set[EntryId]:
+    """Those of these entries that have not been removed."""
+    query = select(ENTRY.c.id).where(among(ENTRY.c.id, list(entries)))
+    return {EntryId(number) for (number,) in plain_rows(db, query)}
 
 
 def events_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, EventId]:
@@ -262,20 +298,18 @@ def entries_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, Event
 def copies_of(db: Connection, entries: Iterable[EntryId]) -> set[tuple[EntryId, EntryId]]:
     """Every stored pair of copies that one of the entries is part of, lower number first."""
     return {
-        (EntryId(row.a), EntryId(row.b))
-        for part in chunks(entries)
-        for end in (LINK.c.a, LINK.c.b)
-        for row in db.execute(select(LINK.c.a, LINK.c.b).where(among(end, part), LINK.c.is_copy)).all()
+        (EntryId(a), EntryId(b))
+        for query in _halves(select(LINK.c.a, LINK.c.b), entries)
+        for a, b in plain_rows(db, query.where(LINK.c.is_copy))
     }
 
 
-def replace_links(db: Connection, entries: Collection[EntryId], links: Iterable[Link]) -> None:
+def replace_links(db: Connection, entries: Collection[EntryId], links: Links) -> None:
     """The stored pairs of `entries` become `links`."""
-    for part in chunks(entries):
-        db.execute(delete(LINK).where(or_(among(LINK.c.a, part), among(LINK.c.b, part))))
-    rows = [{"a": link.a, "b": link.b, "score": link.score, "is_copy": link.is_copy} for link in links]
-    if rows:
-        db.execute(insert(LINK), rows)
+    for end in (LINK.c.a, LINK.c.b):
+        db.execute(delete(LINK).where(among(end, entries)))
+    columns = (LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
+    insert_many(db, columns, links[list(LINK_TYPE.names or ())].tolist())
 
 
 def create_events(db: Connection, count: int, now: datetime) -> list[EventId]:
@@ -290,9 +324,7 @@ def create_events(db: Connection, count: int, now: datetime) -> list[EventId]:
 
 def move_entries(db: Connection, moves: Mapping[EntryId, EventId]) -> None:
     """Puts entries into events."""
-    if moves:
-        move = update(ENTRY).where(ENTRY.c.id == bindparam("number")).values(event_id=bindparam("target"))
-        db.execute(move, [{"number": number, "target": event} for number, event in moves.items()])
+    update_many(db, ENTRY.c.id, (ENTRY.c.event_id,), moves.items())
 
 
 def settle(db: Connection, entries: Iterable[EntryId]) -> None:
@@ -546,39 +578,15 @@ def _teaser(row: ResultRow[Any]) -> Teaser:
 
 def write_events(db: Connection, events: Sequence[StoredEvent]) -> None:
     """Writes the events' own rows."""
-    if events:
-        values: dict[str, Any] = {
-            "canonical_entry_id": bindparam("canonical"),
-            "first_seen_at": bindparam("first"),
-            "last_seen_at": bindparam("last"),
-            "news_at": bindparam("news"),
-            "entry_count": bindparam("entries"),
-            "source_count": bindparam("sources"),
-        }
-        rows = [
-            {
-                "number": event.id,
-                "canonical": event.canonical_entry_id,
-                "first": event.first_seen_at,
-                "last": event.last_seen_at,
-                "news": event.news_at,
-                "entries": event.entry_count,
-                "sources": event.source_count,
-            }
-            for event in events
-        ]
-        db.execute(update(EVENT).where(EVENT.c.id == bindparam("number")).values(values), rows)
+    _, *names = (field.name for field in fields(StoredEvent))
+    values = attrgetter("id", *names)
+    update_many(db, EVENT.c.id, [EVENT.c[name] for name in names], map(values, events))
 
 
 def write_relations(db: Connection, relations: Mapping[EntryId, tuple[Relation, float | None]]) -> None:
     """Writes how each entry relates to the canonical entry of its event."""
-    if relations:
-        change = update(ENTRY).where(ENTRY.c.id == bindparam("number"))
-        rows = [
-            {"number": number, "how": relation, "probability": score}
-            for number, (relation, score) in relations.items()
-        ]
-        db.execute(change.values(relation=bindparam("how"), score=bindparam("probability")), rows)
+    rows = ((number, relation.value, score) for number, (relation, score) in relations.items())
+    update_many(db, ENTRY.c.id, (ENTRY.c.relation, ENTRY.c.score), rows)
 
 
 def relations_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, tuple[str, float | None]]:
@@ -596,22 +604,11 @@ def write_teasers(db: Connection, teasers: Mapping[EventId, Sequence[Teaser]]) -
     """The teasers of each of these events become the given ones."""
     for part in chunks(teasers):
         db.execute(delete(TEASER).where(among(TEASER.c.event_id, part)))
-    rows = [
-        {
-            "event_id": event,
-            "position": position,
-            "kind": teaser.kind,
-            "text": teaser.text,
-            "full_text": teaser.full_text,
-            "title": teaser.title,
-            "url": teaser.url,
-            "source": teaser.source,
-            "published_at": teaser.published_at,
-            "entry_id": teaser.entry_id,
-            "related_event_id": teaser.related_event_id,
-        }
+    values = attrgetter(*(field.name for field in fields(Teaser)))
+    rows = (
+        (event, position, *values(teaser))
         for event, shown in teasers.items()
         for position, teaser in enumerate(shown)
-    ]
-    if rows:
-        db.execute(insert(TEASER), rows)
+    )
+    columns = [TEASER.c[field.name] for field in fields(Teaser)]
+    insert_many(db, (TEASER.c.event_id, TEASER.c.position, *columns), rows)

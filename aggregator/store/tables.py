@@ -365,7 +365,7 @@ class DecisionRow(Row, table=True):
 
 
 class LinkRow(Row, table=True):
-    """A scored pair of entries (types.Link): `a` < `b`, only pairs that are at least related."""
+    """A scored pair of entries (cluster.links): `a` < `b`, only pairs that are at least related."""
 
     __tablename__ = "link"
     a: int = Field(sa_column=_to("entry.id", key=True))
