@@ -198,6 +198,31 @@ def test_a_foaf_list_is_read_too() -> None:
     assert "stops before its end" in refusal(content.removesuffix("</rdf:RDF>").encode())
 
 
+names = st.sampled_from(
+    ["text", "title", "TEXT", "type", "url", "xmlUrl", "xmlurl", "agg:interval", "x:y", "é"]
+)
+values = st.sampled_from(
+    ["rss", "link", "source", "900", "http://a.example/", "HTTP://b.example/#x"]
+) | st.text(st.characters(codec="utf-8", exclude_characters='"<\0'), max_size=9)
+between = st.sampled_from(
+    ["", "\n", " > ", "< 5", "</outline>", "<outline text='G'>", "<!-- <outline -->", "<b/>"]
+)
+
+
+@given(st.lists(st.tuples(between, st.lists(st.tuples(names, values), min_size=1, max_size=6)), max_size=6))
+def test_an_outline_written_as_most_are_reads_as_if_written_otherwise(
+    outlines: list[tuple[str, list[tuple[str, str]]]],
+) -> None:
+    usual, other = (
+        "".join(
+            f"{before}<outline {' '.join(f'{name}{equals}{chr(34)}{value}{chr(34)}' for name, value in some)}/>"
+            for before, some in outlines
+        )
+        for equals in ("=", " = ")
+    )
+    assert read(usual) == read(other)
+
+
 # ---- addresses -----------------------------------------------------------------------------------
 
 
