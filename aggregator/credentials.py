@@ -11,9 +11,9 @@ _IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@]{1,500}@", re.IGNO
 
 def redacted(url: str) -> str:
     """The URL without user name and password, fit for messages and logs; garbage comes back as it is."""
-    return _USERINFO.sub(r"\1", url)
+    return _USERINFO.sub(r"\1", url) if "@" in url else url
 
 
 def redacted_text(text: str) -> str:
     """The text with the credentials taken out of the URLs in it; lists often name a feed by its URL."""
-    return _IN_TEXT.sub(r"\1", text)
+    return _IN_TEXT.sub(r"\1", text) if "@" in text else text

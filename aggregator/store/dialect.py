@@ -10,6 +10,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -52,6 +53,9 @@ MOST_CONNECTIONS = 80
 
 
 Value = TypeVar("Value")
+
+AT_ONCE = 1_000
+"""Rows of a long result that are made at once, in some milliseconds."""
 
 CHUNK = 500
 """Values in one statement: SQLite takes at most 32,766 parameters, and an entry has two dozen."""
@@ -186,16 +190,24 @@ def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
 
 
 def plain_rows(db: Connection, query: Select[Any]) -> Sequence[Any]:
-    """All rows of a query as the driver gives them; its values must be such as the driver takes.
+    """All rows of a query; see `plain_parts`."""
+    return list(chain.from_iterable(plain_parts(db, query)))
 
-    For many rows with much in bytes: PostgreSQL sends them in binary, which takes a third of the time of text.
-    Times come with whatever zone the session has.
+
+def plain_parts(db: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
+    """The rows of a query as the driver gives them, in parts; its values must be such as the driver takes.
+
+    For many rows, or much in bytes: PostgreSQL sends them in binary, which takes a third of the time of text. No
+    other thread computes while its driver makes the rows of a part. Times come with whatever zone the session has.
     """
     if db.dialect.name == "sqlite":
-        return db.execute(query).all()
+        yield from db.execute(query).partitions(AT_ONCE)
+        return
     compiled = query.compile(dialect=db.dialect)
     with driver_of(db) as driver, driver.cursor(binary=True) as cursor:
-        return list(cursor.execute(str(compiled), compiled.construct_params()).fetchall())
+        cursor.execute(str(compiled), compiled.construct_params())
+        while part := cursor.fetchmany(AT_ONCE):
+            yield part
 
 
 @contextmanager
