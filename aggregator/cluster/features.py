@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from aggregator.cluster.rows import Rows
 from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE
 from aggregator.cluster.tokens import NUMBER_MARK, RARITY_STEPS
-from aggregator.cluster.window import Shared, Weighed, Window
+from aggregator.cluster.window import NEIGHBOURS, Shared, Weighed, Window
 
 FEATURES = (
     "texts alike",
@@ -117,6 +117,9 @@ def _words(window: Window, shared: Shared) -> list[NDArray[np.float64]]:
     ]
 
 
+MOST_IDF = 64.0
+"""More than the logarithm of any number of entries."""
+
 RAREST = 4
 """Title terms of each entry that tell it from its like: the place of an earthquake, the name of the accused."""
 
@@ -143,7 +146,9 @@ def _rarest_of(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """For each pair the idf of the rarest of one side's RAREST title terms that matched, and that did not."""
     titled = np.flatnonzero(window.entries.mark[weighed.at] & MOST_IN_TITLE > 0)
-    order = titled[np.lexsort((weighed.at[titled], -weighed.idf[titled], weighed.owner[titled]))]
+    # Rows stand in order, and an idf is far below MOST_IDF: one number sorts by both, in a third of the time.
+    by_rarity = weighed.owner[titled] * MOST_IDF - weighed.idf[titled]
+    order = titled[np.argsort(by_rarity, kind="stable")]
     owner = weighed.owner[order]
     rank = np.arange(len(order)) - np.searchsorted(owner, np.arange(len(weighed.norm)))[owner]
     top = rank < RAREST
@@ -206,13 +211,16 @@ def _lengths(window: Window, shared: Shared) -> list[NDArray[np.float64]]:
 
 
 def _nearest(window: Window, one: Rows, other: Rows, alike: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    close, close_other = window.closeness(one), window.closeness(other)
+    rows, place = np.unique(np.concatenate((one, other)), return_inverse=True)
+    a, b = np.split(place, 2)
+    close = window.closeness(rows)
     # The pair itself is among the nearest of both: its rounded copy must not count as nearer.
-    nearer = (close > alike[:, None] + 1e-4).sum(axis=1)
-    nearer_other = (close_other > alike[:, None] + 1e-4).sum(axis=1)
-    loose3, close3 = _looser_closer(close[:, :3].mean(axis=1), close_other[:, :3].mean(axis=1))
-    loose10, close10 = _looser_closer(close[:, :10].mean(axis=1), close_other[:, :10].mean(axis=1))
-    loose, _ = _looser_closer(close.mean(axis=1), close_other.mean(axis=1))
+    nearer = (close[a] > alike[:, None] + 1e-4).sum(axis=1)
+    nearer_other = (close[b] > alike[:, None] + 1e-4).sum(axis=1)
+    closest3, closest10, closest = (close[:, :most].mean(axis=1) for most in (3, 10, NEIGHBOURS))
+    loose3, close3 = _looser_closer(closest3[a], closest3[b])
+    loose10, close10 = _looser_closer(closest10[a], closest10[b])
+    loose, _ = _looser_closer(closest[a], closest[b])
     echo = window.echo_alike(one, other)
     loose_echo, close_echo = _looser_closer(window.usual_echo(one), window.usual_echo(other))
     return [

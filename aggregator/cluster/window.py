@@ -534,19 +534,27 @@ class Window:
         return found
 
     def near_in_common(self, one: Rows, other: Rows) -> NDArray[np.float64]:
-        """The share of NEIGHBOURS that two rows have in common, for pairs of rows."""
-        found = np.zeros(len(one))
-        for start in range(0, len(one), PAIRS_AT_ONCE):
-            part = slice(start, start + PAIRS_AT_ONCE)
-            a, b = self._near.view[one[part]], self._near.view[other[part]]
-            found[part] = ((a[:, :, None] == b[:, None, :]) & (a[:, :, None] >= 0)).sum(axis=(1, 2))
+        """The share of NEIGHBOURS that two rows have in common, for pairs of rows; `one` are few."""
+        rows, place = np.unique(one, return_inverse=True)
+        near = self._near.view[rows]
+        owner, at = np.nonzero(near >= 0)
+        known, column = np.unique(near[owner, at], return_inverse=True)
+        # Column 0 stands for all that is near to none of `rows`; -1, nothing, is looked up at the end.
+        column_of = np.zeros(len(self.entries) + 1, np.int32)
+        column_of[known] = np.arange(1, len(known) + 1)
+        table = np.zeros((len(rows), len(known) + 1), np.bool_)
+        table[owner, column + 1] = True
+        found: NDArray[np.float64] = table[place[:, None], column_of[self._near.view[other]]].sum(axis=1)
         return found / NEIGHBOURS
 
     def echo_alike(self, one: Rows, other: Rows) -> NDArray[np.float64]:
         """The cosine of the echoes of pairs of rows."""
-        a, b = self._echoes_of(one), self._echoes_of(other)
-        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-        found: NDArray[np.float64] = np.einsum("ij,ij->i", a, b) / np.maximum(norms, 1e-9)
+        rows, place = np.unique(np.concatenate((one, other)), return_inverse=True)
+        a, b = np.split(place, 2)
+        echo = self._echoes_of(rows)
+        norm = np.linalg.norm(echo, axis=1)
+        found: NDArray[np.float64] = np.einsum("ij,ij->i", echo[a], echo[b])
+        found /= np.maximum(norm[a] * norm[b], 1e-9)
         return found
 
 
