@@ -16,7 +16,7 @@ from html import escape
 from urllib.parse import urlsplit
 
 from aggregator.opml.settings import NAMESPACE, PREFIX, prefixes_of, read_settings, written
-from aggregator.opml.tags import OpmlError, Tag, Tags, decode, place_of
+from aggregator.opml.tags import FeedTag, OpmlError, Tag, Tags, decode, place_of
 from aggregator.types import AS_ALL, Feed, FeedList, FeedSettings
 
 __all__ = [
@@ -141,10 +141,14 @@ class _Outlines:
         self.prefixes = prefixes_of(tags.read_attributes(root)[0])
         tags.position = root.end  # a sloppy tag may seem to reach as far as the first outline
         self.title: str | None = None
-        self.is_complete = False
 
     def read(self) -> FeedList:
-        while tag := self._next_but_plain():
+        complete = False
+        while tag := self.tags.next_feed() or self.tags.next():
+            if isinstance(tag, FeedTag):
+                complete = False
+                self._feed(tag)
+                continue
             name = tag.name.rpartition(":")[2]
             if tag.closing:
                 if name == "outline" and self.around:
@@ -152,30 +156,29 @@ class _Outlines:
                 elif name in ("opml", "body"):
                     self.around.clear()
                     # If only </opml> is missing and nothing else follows, all feeds are there.
-                    self.is_complete = (
-                        name == "opml" or NOTHING_ELSE.match(self.tags.text, tag.end) is not None
-                    )
+                    complete = name == "opml" or NOTHING_ELSE.match(self.tags.text, tag.end) is not None
             elif name == "outline":
-                attributes, is_closed = self.tags.read_attributes(tag)
-                self._outline(tag.start, attributes, is_closed=is_closed)
+                complete = False
+                self._outline(tag)
             elif name == "title" and self.title is None:
                 self.title = _fold(self.tags.read_text())
             elif name in ("opml", "body"):
-                self.is_complete = False
-        if not self.is_complete:
+                complete = False
+        if not complete:
             self.tags.refuse_torn()
         return self.gathered.as_list(self.title or "")
 
-    def _next_but_plain(self) -> Tag | None:
-        """The next tag behind the outlines that are written plainly, which are gathered."""
-        while plain := self.tags.next_plain():
-            self._outline(*plain, is_closed=True)
-        return self.tags.next()
+    def _feed(self, tag: FeedTag) -> None:
+        """What `_outline` does with such a tag."""
+        category, settings = self.around[-1] if self.around else ("", AS_ALL)
+        title = _fold(tag.text) or _fold(tag.title)
+        feed = Feed(tag.xml_url.strip(), title, category, _fold(tag.html_url), settings)
+        self.gathered.add(tag.start, feed)
 
-    def _outline(self, start: int, attributes: dict[str, str], *, is_closed: bool) -> None:
-        self.is_complete = False
+    def _outline(self, tag: Tag) -> None:
+        attributes, is_closed = self.tags.read_attributes(tag)
         title = _fold(attributes.get("text", "")) or _fold(attributes.get("title", ""))
-        settings = self._settings(start, attributes, title)
+        settings = self._settings(tag, attributes, title)
         kind = attributes.get("type", "").strip().lower()
         address, other = attributes.get("xmlurl", "").strip(), attributes.get("url", "").strip()
         is_list = kind == "source" or (kind in LIST_TYPES and not address)
@@ -184,23 +187,23 @@ class _Outlines:
         is_leaf = is_closed or self.tags.closes_next()
         names_feed = kind in FEED_TYPES or "xmlurl" in attributes or "htmlurl" in attributes
         if is_list and (address or other):
-            self.gathered.leave_out(start, title, OTHER_LIST)
+            self.gathered.leave_out(tag.start, title, OTHER_LIST)
         elif address and "+" in kind:
-            self.gathered.leave_out(start, title, SCRAPED)
+            self.gathered.leave_out(tag.start, title, SCRAPED)
         elif address or (is_leaf and names_feed):
             category = self._category() or _first_category(attributes.get("category", ""))
             site = _fold(attributes.get("htmlurl", ""))
-            self.gathered.add(start, Feed(address, title, category, site, settings))
+            self.gathered.add(tag.start, Feed(address, title, category, site, settings))
         if not is_closed:
             self.around.append((self._category() if address else self._category_within(title), settings))
 
-    def _settings(self, start: int, attributes: dict[str, str], title: str) -> FeedSettings:
+    def _settings(self, tag: Tag, attributes: dict[str, str], title: str) -> FeedSettings:
         around = self.around[-1][1] if self.around else AS_ALL
         if ":" not in "".join(attributes):
             return around
         settings, wrong = read_settings(attributes, self.prefixes, around, self.least_interval)
         for reason in wrong:
-            self.gathered.warn(start, title, reason)
+            self.gathered.warn(tag.start, title, reason)
         return settings
 
     def _category(self) -> str:
@@ -277,12 +280,13 @@ def usable_url(raw: str) -> str:
 
 def same_address(url: str) -> str:
     """What two URLs have in common that ask for the same: the fragment and a scheme's own port don't count."""
-    if PLAIN_URL.fullmatch(url):
-        return url if "?" in url else f"{url}?"
+    if PLAIN_URL.fullmatch(url) and not url.endswith("?"):
+        return url
     parts = urlsplit(url)
     port = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
     netloc = parts.netloc.removesuffix(port) if port else parts.netloc
-    return f"{parts.scheme}://{netloc}{parts.path or '/'}?{parts.query}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{netloc}{parts.path or '/'}{query}"
 
 
 def nearly_same_address(url: str) -> str:
