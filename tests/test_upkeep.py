@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from aggregator.store.backup import back_up
 from aggregator.store.checking import Check
 from aggregator.store.dialect import hold_role, open_engine
 from aggregator.store.space import give_back_pages, space
-from tests.databases import Databases, change, query
+from tests.databases import Databases, change, columns_of, query, sqlite_file
 from tests.program import Program, run, write_jsonl
 from tests.test_corrections import BASE, News
 
@@ -201,6 +203,56 @@ def test_identities_that_do_not_fit_their_entries_are_found_and_mended(news: New
     assert not any(find_faults(store).values())
     assert news.rows("SELECT * FROM entry_identity ORDER BY entry_id") == before
     store.close()
+
+
+def _twin(database: str) -> str:
+    """The statement that puts the first entry into the table once more."""
+    columns = ", ".join(name for name in columns_of(database, "entry") if name not in {"id", "event_id"})
+    return f"INSERT INTO entry (id, {columns}) SELECT 900, {columns} FROM entry WHERE id = 1"
+
+
+def _faults_after_repair(grouped: Program) -> dict[str, bool]:
+    made = json.loads(grouped.run("db", "check", "--repair", "--json", status=3).stdout)
+    return {fault["check"]: fault["can_repair"] for fault in made["faults"]}
+
+
+@pytest.mark.postgresql("SQLite has no role for which triggers rest")
+def test_an_entry_that_is_there_twice_is_found_and_not_said_to_be_mended(grouped: Program) -> None:
+    change(grouped.database, "SET session_replication_role = replica", _twin(grouped.database))
+    assert _faults_after_repair(grouped) == {Check.TWICE: False}
+    said = grouped.run("db", "check", status=3).stdout
+    assert "entries that are there twice" in said
+    assert "id 900" in said
+    assert "restore a backup" in said
+    assert "mends it" not in said
+
+
+@pytest.mark.sqlite("an index of PostgreSQL can't be taken from a constraint")
+def test_nor_is_the_index_that_would_forbid_it(grouped: Program) -> None:
+    file = sqlite_file(grouped.database)
+    twin = _twin(grouped.database)
+    with _schema(file) as db:
+        (whole,) = db.execute("SELECT sql FROM sqlite_schema WHERE name = 'entry'").fetchone()
+        index = db.execute("SELECT * FROM sqlite_schema WHERE tbl_name = 'entry' AND sql IS NULL").fetchone()
+        db.execute("DELETE FROM sqlite_schema WHERE name = ?", index[1:2])
+        bare = re.sub(r",\s*CONSTRAINT \w+ UNIQUE \(feed_id, identity\)", "", whole)
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'entry'", (bare,))
+    change(grouped.database, twin)
+    with _schema(file) as db:
+        db.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'entry'", (whole,))
+        db.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", index)
+    assert _faults_after_repair(grouped) == {Check.FILE: False, Check.TWICE: False}
+
+
+@contextmanager
+def _schema(file: Path) -> Iterator[sqlite3.Connection]:
+    """A connection that may write the schema itself, which is read anew afterwards."""
+    with closing(sqlite3.connect(file)) as db:
+        (version,) = db.execute("PRAGMA schema_version").fetchone()
+        db.execute("PRAGMA writable_schema = ON")
+        yield db
+        db.execute(f"PRAGMA schema_version = {version + 1}")
+        db.commit()
 
 
 @pytest.mark.sqlite("PostgreSQL keeps no such row")

@@ -100,7 +100,12 @@ def check(settings: Settings, arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"Nothing is wrong: {', '.join(found)}.\n")
     else:
         rows = [
-            (fault.check, fault.count, fault.example, "--repair mends it" if fault.can_repair else "restore")
+            (
+                fault.check,
+                fault.count,
+                fault.example,
+                "--repair mends it" if fault.can_repair else "restore a backup",
+            )
             for fault in faults
         ]
         print_table(("what is wrong", "how many#", "for example", "what to do"), rows)

@@ -30,6 +30,7 @@ class Check(StrEnum):
     UNGROUPED = "entries without an event"
     ORPHANS = "entries of an event that is not there"
     PAIRS = "pairs of entries that are not there"
+    TWICE = "entries that are there twice"
     IDENTITIES = "identities of entries"
     COUNTS = "counts of events"
     RECORDS = "records of events"
@@ -72,30 +73,36 @@ QUERIES = {
 }
 """Each gives the ids of what does not fit."""
 
+OF_SQLITE = {
+    # From the table itself: the index that should keep them unique is what may be broken.
+    Check.TWICE: "SELECT max(id) FROM entry NOT INDEXED GROUP BY feed_id, identity HAVING count(*) > 1",
+}
+
 OF_POSTGRESQL = {
+    Check.TWICE: "SELECT max(id) FROM entry GROUP BY feed_id, identity HAVING count(*) > 1",
     Check.IDENTITIES: "SELECT COALESCE(entry.id, known.entry_id) FROM entry FULL JOIN entry_identity AS known "
     "ON known.feed_id = entry.feed_id AND known.identity = CAST(md5(entry.identity) AS uuid) "
-    "WHERE entry.id IS DISTINCT FROM known.entry_id",
+    "WHERE entry.id IS DISTINCT FROM known.entry_id AND NOT EXISTS (SELECT 1 FROM entry AS twin "
+    "WHERE twin.id = known.entry_id AND twin.feed_id = entry.feed_id AND twin.identity = entry.identity)",
 }
-"""What an index sees to on SQLite."""
 
-ANYWHERE = QUERIES | OF_POSTGRESQL
-REPAIRABLE = frozenset(ANYWHERE) - {Check.MERGED}
+NOT_FROM_ENTRIES = frozenset({Check.MERGED, Check.TWICE})
+"""What can't be made anew from the entries."""
 
 
 def find_faults(store: Store, scheme: int) -> Iterator[tuple[Check, list[Fault]]]:
     """Each check with its faults as it ends; `scheme` is the one that signatures are to have."""
     with store.read() as db:
         if db.dialect.name == "sqlite":
-            yield Check.FILE, _of_file(db)
+            yield Check.FILE, _of_file(db, has_twins=bool(faulty(db, Check.TWICE, scheme)))
             yield Check.FOREIGN_KEYS, _of_keys(db)
         else:
             yield Check.FILE, _of_indexes(db)
         yield Check.VIEWS, list(_of_views(db))
-        for check in QUERIES if db.dialect.name == "sqlite" else ANYWHERE:
+        for check in _queries(db):
             found = faulty(db, check, scheme)
             example = f"id {found[0]}" if found else ""
-            yield check, [Fault(check, len(found), example, check in REPAIRABLE)] if found else []
+            yield check, [Fault(check, len(found), example, check not in NOT_FROM_ENTRIES)] if found else []
     if store.engine.dialect.name == "sqlite":
         with store.write() as db:
             yield Check.WORDS, _of_words(db)
@@ -104,16 +111,20 @@ def find_faults(store: Store, scheme: int) -> Iterator[tuple[Check, list[Fault]]
 def faulty(db: Connection, check: Check, scheme: int) -> list[int]:
     """The ids of what does not fit."""
     bound = {"scheme": scheme} if check is Check.OTHER_SCHEME else {}
-    return [int(row[0]) for row in db.execute(text(ANYWHERE[check]), bound)]
+    return [int(row[0]) for row in db.execute(text(_queries(db)[check]), bound)]
 
 
-def _of_file(db: Connection) -> list[Fault]:
+def _queries(db: Connection) -> dict[Check, str]:
+    return QUERIES | (OF_SQLITE if db.dialect.name == "sqlite" else OF_POSTGRESQL)
+
+
+def _of_file(db: Connection, *, has_twins: bool) -> list[Fault]:
     said = [str(row[0]) for row in db.exec_driver_sql("PRAGMA integrity_check")]
     if said == ["ok"]:
         return []
-    # An index that lacks rows, or has too many, is made from its table.
-    of_indexes = all("index" in line.lower() for line in said)
-    return [Fault(Check.FILE, len(said), said[0], of_indexes)]
+    # An index that lacks rows, or has too many, is made from its table, unless that has what it is to forbid.
+    of_indexes = all("index" in line.lower() and "non-unique" not in line for line in said)
+    return [Fault(Check.FILE, len(said), said[0], of_indexes and not has_twins)]
 
 
 def _of_keys(db: Connection) -> list[Fault]:
@@ -182,7 +193,7 @@ def remove_pairs(db: Connection, entries: list[int]) -> None:
 
 
 def renew_identities(db: Connection) -> None:
-    """PostgreSQL's identities are those of the entries again; one that two entries have is the first one's."""
+    """PostgreSQL's identities are those of the entries again; one that two entries have stays the first one's."""
     mine = "FROM entry WHERE entry.id = entry_identity.entry_id AND entry.feed_id = entry_identity.feed_id "
     db.exec_driver_sql(
         f"DELETE FROM entry_identity WHERE NOT EXISTS (SELECT 1 {mine} "  # noqa: S608 (ours)
