@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 # What stands before the last "@" of the authority, with or without a scheme (RFC 3986 section 3.2.1).
-_USERINFO = re.compile(r"^(\s*(?:[^/?#@]*//)?)[^/?#]*@")
+_USERINFO = re.compile(r"^(\s*(?:[^/?#@]*//+)?)[^/?#]*@")
 _IN_TEXT = re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/?#@]{1,500}@", re.IGNORECASE)
 
 

@@ -257,7 +257,7 @@ def _start_webhook(
     try:
         poster = stack.enter_context(Poster(url, settings.user_agent_contact, POST_SECONDS))
     except FetchError as error:
-        raise DaemonError(f"WEBHOOK_URL: {error}") from None
+        raise DaemonError(f"WEBHOOK_URL: {error} Correct it.") from None
     courier = Courier(office.store, settings, poster, utc_now, Random())  # noqa: S311 (waits, no secrets)
 
     def deliver() -> bool:

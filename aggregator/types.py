@@ -317,6 +317,7 @@ class FailureKind(StrEnum):
     BROKEN_BODY = "broken_body"
     NOT_A_FEED = "not_a_feed"
     PARSER = "parser"
+    BUG = "bug"
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,13 +358,14 @@ class Failed:
     """An expected failure: `detail` is a plain sentence for the operator.
 
     `retry_after` and `max_age` are the seconds for which the server asked to be left alone, and for which it
-    called its refusal fresh; None if unstated.
+    called its refusal fresh; None if unstated. `status`: of its HTTP answer, None without one.
     """
 
     kind: FailureKind
     detail: str
     retry_after: int | None = None
     max_age: int | None = None
+    status: int | None = None
 
 
 FetchResult = Fetched | NotModified | Failed

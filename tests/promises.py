@@ -48,7 +48,12 @@ def broken_by_feed(body: bytes, content_type: str) -> list[str]:
     except Exception as error:  # noqa: BLE001  (whatever it is: it should not have come out)
         return [f"parse_feed raised {error!r}"]
     if isinstance(parsed, Failed):
-        return [*_dirty("Failed", parsed), *_unless(parsed.kind is FailureKind.NOT_A_FEED, "an odd failure")]
+        said = parsed.detail
+        return [
+            *_dirty("Failed", parsed),
+            *_unless(parsed.kind is FailureKind.NOT_A_FEED, "an odd failure"),
+            *_unless(said.endswith(".") and not LINE_BREAK.search(said), f"no sentence: {said!r}"),
+        ]
     return [*_dirty("ParsedFeed", parsed), *_of_parsed(parsed), *broken_by_normalising(parsed)]
 
 

@@ -399,7 +399,7 @@ def test_a_bug_while_a_poll_is_kept_costs_that_poll_and_is_told_once(
         reports = {report.state.title: report for report in PollWorkers(poller, queue, 1).reports()}
     store.close()
     assert reports["Slow Paper"].result is Result.FAILED
-    assert "a bug in this program" in reports["Slow Paper"].detail
+    assert "A bug in this program" in reports["Slow Paper"].detail
     assert reports["Paper"].result is Result.OK
     (told,) = [record for record in caplog.records if record.exc_info]
     assert "no such state" in caplog.text

@@ -161,7 +161,7 @@ def test_a_feed_listed_under_another_form_of_its_address_is_said(
         (Reply(404), "404 Not Found"),
         (page(), "names no feed, and there is none at the usual places"),
         (page(link("/gone")), "names feeds that can't be read"),
-        (Reply(200, (), b"<opml version='2.0'><body/></opml>"), "import it with `feeds import`"),
+        (Reply(200, (), b"<opml version='2.0'><body/></opml>"), "for `feeds import`"),
         (Reply(200, (), b"\x89PNG"), "neither XML nor JSON"),
     ],
 )

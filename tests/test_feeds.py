@@ -151,11 +151,7 @@ FRESH = _dated(0, 1, 2, 3, 4, 5)
         ({"latest": FRESH, "seconds": 10.0}, "slow", "took 10.0 s"),
         ({"failure": FailureKind.NOT_A_FEED, "status": NEVER_READ}, "not_a_feed", "never read: A page."),
         ({"failure": FailureKind.TIMEOUT, "status": NEVER_READ}, "slow", "never read"),
-        (
-            {"failure": FailureKind.DNS, "status": NEVER_READ},
-            "failing",
-            "A page. Check the name in its address",
-        ),
+        ({"failure": FailureKind.DNS, "status": NEVER_READ}, "failing", "never read: A page."),
         ({"status": NEVER_READ}, "failing", "never read"),
     ],
 )

@@ -98,6 +98,7 @@ def test_an_allowed_network_is_permitted_in_any_notation(address: str) -> None:
         ("https://me:p@w@example.org/feed", "https://example.org/feed"),
         (" HTTP://me:pw@example.org:8080/?q=a@b", " HTTP://example.org:8080/?q=a@b"),
         ("//me:pw@example.org/", "//example.org/"),
+        ("http:///me:pw@example.org/", "http:///example.org/"),
         ("me:pw@example.org/feed", "example.org/feed"),
         ("https://example.org/@me//x@y#z@", "https://example.org/@me//x@y#z@"),
         ("no url at all", "no url at all"),
@@ -109,16 +110,29 @@ def test_a_redacted_url_has_lost_its_credentials_and_nothing_else(url: str, clea
 
 
 @given(st.text(max_size=60) | st.from_regex(r"(https?:)?//[^/]{0,20}(/.{0,20})?", fullmatch=True))
-def test_any_location_becomes_a_target_or_a_bad_url(location: str) -> None:
+def test_any_location_becomes_a_target_or_a_failure_of_the_server(location: str) -> None:
     start = Target(httpx.URL("http://example.org/feed"), "Basic eDp5")
     try:
         target = start.redirected(location)
     except FetchError as error:
-        assert error.failed.kind is FailureKind.BAD_URL  # noqa: PT017 (either outcome is fine)
+        assert error.failed.kind is FailureKind.HTTP  # noqa: PT017 (either outcome is fine)
     else:
         assert target.url.scheme in {"http", "https"}
         assert target.url.host
         assert not target.url.userinfo
+
+
+@given(st.text(max_size=30) | st.from_regex(r"(ftp:|http:)?/{0,3}", fullmatch=True), st.text(max_size=30))
+def test_no_failure_of_a_redirect_shows_credentials_or_what_a_terminal_obeys(before: str, after: str) -> None:
+    start = Target(httpx.URL("http://example.org/feed"), "")
+    said = "Nothing failed."
+    try:
+        start.redirected(f"{before}me:secret@{after}")
+    except FetchError as error:
+        said = error.failed.detail
+    assert "secret" not in said
+    assert said.isprintable()
+    assert said.endswith(".")
 
 
 @pytest.mark.parametrize(

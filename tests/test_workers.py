@@ -171,7 +171,7 @@ def test_a_bug_is_named_and_logged_once_and_costs_no_worker(
     before = read(pool, "").title
     result = pool.read(body(order), NOW)
     assert isinstance(result, Failed)
-    assert result.kind is FailureKind.PARSER
+    assert result.kind is FailureKind.BUG
     assert name in result.detail
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     assert "https://example.org/feed" in caplog.text

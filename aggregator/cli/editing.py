@@ -25,6 +25,7 @@ from aggregator.opml.edit import add_feeds, remove_feed
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.editing import change_list
 from aggregator.pipeline.lists import read_list
+from aggregator.publish import failure_words
 from aggregator.store import open_store
 from aggregator.store.feeds import listed_addresses
 from aggregator.types import Failed, Feed, FeedId
@@ -81,7 +82,9 @@ def _found_feed(settings: Settings, url: str, pick: int | None) -> FoundFeed | s
         parsers.close()
         end_fork_server()
     if isinstance(found, Failed):
-        return f"{redacted(url)}: {found.detail} Nothing is added; --no-fetch adds the address as it is."
+        return (
+            f"{redacted(url)}: {failure_words(found)} Nothing is added; --no-fetch adds the address as it is."
+        )
     now = utc_now()
     rows = [
         (number, feed.title, redacted(feed.url), feed.entries, age(feed.newest, now), feed.kind)

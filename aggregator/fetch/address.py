@@ -92,11 +92,11 @@ def look_up(host: str, seconds: float) -> tuple[Address, ...]:
     threading.Thread(target=ask, name="name lookup", daemon=True).start()
     try:
         answer = answers.get(timeout=seconds)
-    except queue.Empty:
-        raise FetchError(FailureKind.DNS, f"Looking up the name {host} took too long.") from None
+    except queue.Empty as late:
+        raise unknown(host, late) from None
     if isinstance(answer, tuple):
         return answer
-    raise FetchError(FailureKind.DNS, _why_unknown(host, answer))
+    raise unknown(host, answer)
 
 
 def _addresses(host: str, flags: int) -> tuple[Address, ...]:
@@ -105,7 +105,9 @@ def _addresses(host: str, flags: int) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 
-def _why_unknown(host: str, error: Exception) -> str:
-    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-        return f"The name {host} could not be looked up just now: no name server answered."
-    return f"The name {host} is not known: the address is wrong, the site is gone, or there is no network."
+def unknown(host: str, error: Exception) -> FetchError:
+    """The error of a host whose look-up ended in this one; queue.Empty: it took too long."""
+    is_unanswered = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
+    if is_unanswered or isinstance(error, queue.Empty):
+        return FetchError(FailureKind.DNS, f"No name server answered for {host} in time.")
+    return FetchError(FailureKind.DNS, f"The name {host} is not known.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import zlib
 
-from aggregator.fetch.limits import FetchError
+from aggregator.fetch.headers import quotable
+from aggregator.fetch.limits import FetchError, too_large
 from aggregator.types import FailureKind
 
 SLICE = 16 * 1024
@@ -30,11 +31,11 @@ def decoded(body: bytes, codings: str, limit: int) -> bytes:
     """
     names = [name for name in (part.strip().lower() for part in codings.split(",")) if name]
     if len(names) > MAX_CODINGS:
-        raise FetchError(FailureKind.BROKEN_BODY, "The server packed the feed in too many content codings.")
+        raise FetchError(FailureKind.BROKEN_BODY, "The feed is packed in too many content codings.")
     for name in reversed(names):
         body = _undone(body, name, limit)
     if len(body) > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return body
 
 
@@ -47,11 +48,10 @@ def _undone(body: bytes, name: str, limit: int) -> bytes:
         if name == "deflate":
             return _inflated(body, limit)
     except zlib.error:
-        raise FetchError(
-            FailureKind.BROKEN_BODY, f"The server sent a body that is damaged or not {name}."
-        ) from None
+        raise FetchError(FailureKind.BROKEN_BODY, f"The packed feed is damaged, or not {name}.") from None
     raise FetchError(
-        FailureKind.BROKEN_BODY, f"The server used the content coding {name[:20]}, which it was not offered."
+        FailureKind.BROKEN_BODY,
+        f"The feed is packed in the content coding {quotable(name, 20)}, which was not offered.",
     )
 
 
@@ -63,7 +63,7 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
         position = _unpack(body, position, GZIP, out, limit)
         if not body.startswith(GZIP_MAGIC, position):
             return bytes(out)
-    raise FetchError(FailureKind.BROKEN_BODY, "The server sent a gzip body in far too many pieces.")
+    raise FetchError(FailureKind.BROKEN_BODY, "The packed feed is in far too many pieces.")
 
 
 def _inflated(body: bytes, limit: int) -> bytes:
@@ -82,13 +82,9 @@ def _unpack(body: bytes, position: int, window_bits: int, out: bytearray, limit:
     while not inflater.eof:
         piece = body[position : position + SLICE]
         if not piece:
-            raise FetchError(FailureKind.BROKEN_BODY, "The compressed body breaks off before its end.")
+            raise FetchError(FailureKind.BROKEN_BODY, "The packed feed breaks off before its end.")
         out += inflater.decompress(piece, limit + 1 - len(out))
         if len(out) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         position += len(piece) - len(inflater.unused_data)
     return position
-
-
-def _too_large(limit: int) -> FetchError:
-    return FetchError(FailureKind.TOO_LARGE, f"The feed is larger than {limit / 1e6:g} MB: given up.")

@@ -27,13 +27,22 @@ from aggregator.fetch.exchange import (
     is_delta,
     location,
     refusal,
+    with_redirect,
     without_answer,
 )
 from aggregator.fetch.headers import Fields, freshness, retry_after
-from aggregator.fetch.limits import LARGE_BYTES, LARGE_SECONDS, MOST_PIECES, Deadline, FetchError, Limits
+from aggregator.fetch.limits import (
+    LARGE_BYTES,
+    LARGE_SECONDS,
+    MOST_PIECES,
+    Deadline,
+    FetchError,
+    Limits,
+    too_large,
+)
 from aggregator.fetch.urls import Target, read_target
 from aggregator.fetch.wire import GuardedTransport, Resolve
-from aggregator.types import FailureKind, FeedState, Fetched, FetchResult, NotModified
+from aggregator.types import Failed, FailureKind, FeedState, Fetched, FetchResult, NotModified
 
 DISTRIBUTION = "news-event-aggregator"
 UNKNOWN_VERSION = "0"
@@ -80,10 +89,14 @@ class Fetcher:
         Thread-safe. Waiting for `permits` does not count. Whatever goes wrong on the way is a Failed whose detail
         is a plain sentence without credentials.
         """
+        stops: list[Target] = []
         try:
-            return self._follow(Question.of(state, permits), Deadline(self._timeout))
+            result = self._follow(Question.of(state, permits), stops, Deadline(self._timeout))
         except FetchError as error:
-            return error.failed
+            result = error.failed
+        if isinstance(result, Failed) and stops:
+            return with_redirect(result, read_target(state.url).host, stops[-1].host)
+        return result
 
     def reaches(self, url: str) -> bool:
         """Whether a connection to the URL's host comes about, within REACH_SECONDS; nothing is sent over it."""
@@ -108,27 +121,27 @@ class Fetcher:
     ) -> None:
         self.close()
 
-    def _follow(self, question: Question, deadline: Deadline) -> FetchResult:
+    def _follow(self, question: Question, stops: list[Target], deadline: Deadline) -> FetchResult:
+        """The answer at the end of the redirects; adds each target that is asked to `stops`."""
         target = question.target
-        seen = {target.url}
         moved_to = ""
         is_permanent = True
         for _ in range(self._limits.redirects + 1):
+            stops.append(target)
             with self._ask(target, question.validators, deadline) as response:
                 if response.status_code not in REDIRECTS:
-                    answer = Answer(response, Fields(response.headers.raw), str(target.url), moved_to)
+                    answer = Answer(response, Fields(response.headers.raw), target, moved_to)
                     return self._read(answer, question, deadline)
-                where = location(response)
+                where = location(response, target.host)
             target = target.redirected(where)
-            if target.url in seen:
-                raise FetchError(FailureKind.HTTP, "The server redirects in a circle.")
-            seen.add(target.url)
+            if any(target.url == stop.url for stop in stops):
+                raise FetchError(FailureKind.HTTP, f"{stops[-1].host} redirects in a circle.")
             with deadline.stopped():
                 question.permits.go_on(question.state, str(target.url))
             is_permanent = is_permanent and response.status_code in PERMANENT
             moved_to = str(target.url) if is_permanent else moved_to
         raise FetchError(
-            FailureKind.HTTP, f"The server redirects more than {self._limits.redirects} times in a row."
+            FailureKind.HTTP, f"{stops[-1].host} redirects further, after {self._limits.redirects} redirects."
         )
 
     @contextmanager
@@ -142,7 +155,7 @@ class Fetcher:
             request = httpx.Request("GET", target.url, headers=headers, extensions={"deadline": deadline})
             response = self._transport.handle_request(request)
         except (httpx.HTTPError, httpx.InvalidURL, *WIRE_ERRORS) as error:
-            raise without_answer(error) from None
+            raise without_answer(error, target.host) from None
         try:
             yield response
         finally:
@@ -165,7 +178,7 @@ class Fetcher:
             return refusal(answer, question, retry_after(fields, now), max_age)
         delta = is_delta(answer, question)
         return Fetched(
-            url=answer.url,
+            url=str(answer.target.url),
             status=status,
             body=self._body(answer, question, deadline),
             content_type=fields.first("content-type"),
@@ -197,10 +210,10 @@ class Fetcher:
 
     def _raw_body(self, answer: Answer, grow: Callable[[], None]) -> bytes:
         """The body as it crossed the wire; asks `grow` before it gets large."""
-        limit = self._limits.wire_bytes
+        limit, host = self._limits.wire_bytes, answer.target.host
         announced = answer.fields.first("content-length")
         if announced.isdecimal() and int(announced) > limit:
-            raise _too_much(limit)
+            raise too_large(limit)
         body = bytearray()
         try:
             for count, piece in enumerate(answer.response.iter_raw()):
@@ -208,20 +221,16 @@ class Fetcher:
                     grow()
                 body += piece
                 if len(body) > limit:
-                    raise _too_much(limit)
+                    raise too_large(limit)
                 if count > MOST_PIECES:
                     raise FetchError(
-                        FailureKind.BROKEN_BODY, "The server sends the feed in far too many pieces."
+                        FailureKind.BROKEN_BODY, f"{host} sends the feed in far too many pieces."
                     )
         except (httpx.HTTPError, *WIRE_ERRORS):
             raise FetchError(
-                FailureKind.BROKEN_BODY, "The server's answer breaks off before its end."
+                FailureKind.BROKEN_BODY, f"The answer of {host} breaks off before its end."
             ) from None
         return bytes(body)
-
-
-def _too_much(limit: int) -> FetchError:
-    return FetchError(FailureKind.TOO_LARGE, f"The server sends more than {limit / 1e6:g} MB: given up.")
 
 
 def user_agent(contact: str) -> str:

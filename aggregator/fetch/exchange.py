@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Protocol, Self
@@ -14,7 +14,7 @@ import httpx
 
 from aggregator.fetch.headers import Fields, sendable
 from aggregator.fetch.limits import FetchError
-from aggregator.fetch.urls import Target, read_target
+from aggregator.fetch.urls import Target, read_target, unreadable_redirect
 from aggregator.types import Failed, FailureKind, FeedState
 
 BODIES = frozenset({HTTPStatus.OK, HTTPStatus.NON_AUTHORITATIVE_INFORMATION, HTTPStatus.IM_USED})
@@ -82,11 +82,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response at the end of the redirects, its body not yet read; `url` is where it came from."""
+    """The response at the end of the redirects, its body not yet read; `target` is where it came from."""
 
     response: httpx.Response
     fields: Fields
-    url: str
+    target: Target
     moved_to: str
 
 
@@ -94,65 +94,78 @@ WIRE_ERRORS = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutEx
 """All that the wire below the client raises by itself (ssl.SSLError is an OSError)."""
 
 
-def location(response: httpx.Response) -> str:
-    """The Location header as text: UTF-8 as browsers read it, else Latin-1. Raises FetchError without one."""
+def location(response: httpx.Response, host: str) -> str:
+    """The Location header that `host` sent as text: UTF-8 as browsers read it, else Latin-1.
+
+    Raises FetchError without one.
+    """
     for name, value in response.headers.raw:
         if name.lower() == b"location":
             try:
                 return value.decode().strip()
             except UnicodeDecodeError:
                 return value.decode("latin-1").strip()
-    raise FetchError(FailureKind.HTTP, f"{answered(response.status_code)} without saying where to go.")
+    raise FetchError(FailureKind.HTTP, f"{answered(host, response.status_code)} without saying where to go.")
 
 
-def answered(status: int) -> str:
-    """A sentence without its full stop: the status and its name."""
+def answered(host: str, status: int) -> str:
+    """A sentence without its full stop: who answered, the status and its name."""
     try:
-        return f"The server answered {status} {HTTPStatus(status).phrase}"
+        return f"{host} answered {status} {HTTPStatus(status).phrase}"
     except ValueError:
-        return f"The server answered {status}"
+        return f"{host} answered {status}"
 
 
 def refusal(answer: Answer, question: Question, wait: int | None, max_age: int | None) -> Failed:
     """What an answer without a feed means; `wait` and `max_age` in seconds, None if unstated."""
     status = answer.response.status_code
     kind = KINDS.get(status, FailureKind.HTTP)
-    sentence = f"{answered(status)}."
+    said = answered(answer.target.host, status)
+    sentence = f"{said}."
     if status == HTTPStatus.NOT_MODIFIED:
-        sentence = f"{answered(status)}, although it was asked for the whole feed."
+        sentence = f"{said}, although it was asked for the whole feed."
     elif status == HTTPStatus.GONE:
-        if answer.url == str(read_target(question.state.url).url):
-            sentence = f"{answered(status)}: the feed was taken down for good."
+        if answer.target.url == read_target(question.state.url).url:
+            sentence = f"{said}: the feed was taken down for good."
         else:
             # Where a redirect leads today says nothing about the feed's own address.
             kind = FailureKind.HTTP
-    return Failed(kind, sentence, wait, max_age)
+    return Failed(kind, sentence, wait, max_age, status)
+
+
+def with_redirect(failed: Failed, own: str, last: str) -> Failed:
+    """The failure of a feed that was asked of the host `own` and led to the host `last`, which it names, too."""
+    if own == last:
+        return failed
+    is_named = last in {word.strip(".,:") for word in failed.detail.split()}
+    place = "there" if is_named else f"to {last}"
+    return replace(failed, detail=f"{failed.detail.removesuffix('.')} ({own} redirects {place}).")
 
 
 def is_delta(answer: Answer, question: Question) -> bool:
     """Whether the body holds only what is new. Raises FetchError if it can't be read as such (RFC 3229)."""
     if answer.response.status_code != HTTPStatus.IM_USED:
         return False
+    host = answer.target.host
     manipulations = [name.strip().lower() for name in answer.fields.joined("im").split(",")]
     if not any(name == b"A-IM" for name, _ in question.validators):
         raise FetchError(
-            FailureKind.BROKEN_BODY, "The server sent a part of the feed, but was asked for all of it."
+            FailureKind.BROKEN_BODY, f"{host} sent a part of the feed, but was asked for all of it."
         )
     if any(manipulations) and manipulations != [DELTAS]:
-        raise FetchError(
-            FailureKind.BROKEN_BODY, "The server sent changes in a form that it was not asked for."
-        )
+        raise FetchError(FailureKind.BROKEN_BODY, f"{host} sent changes in a form that it was not asked for.")
     return True
 
 
-def without_answer(error: Exception) -> FetchError:
-    """A failure between the sent request and the end of the response's headers."""
+def without_answer(error: Exception, host: str) -> FetchError:
+    """A failure between the request sent to `host` and the end of the response's headers."""
     if isinstance(error, httpx.RemoteProtocolError | httpx.InvalidURL):
-        return FetchError(FailureKind.BAD_URL, "The server redirects to an unreadable address.")
+        return unreadable_redirect(host)
     if isinstance(error, httpcore.RemoteProtocolError) and "disconnected" not in str(error):
-        return FetchError(FailureKind.HTTP, "The server's answer is no valid HTTP.")
+        return FetchError(FailureKind.HTTP, f"The answer of {host} is no valid HTTP.")
     if isinstance(error, httpcore.LocalProtocolError):
-        return FetchError(FailureKind.BAD_URL, "The feed's address can't be sent in a request: correct it.")
-    if isinstance(error, ssl.SSLError):
-        return FetchError(FailureKind.TLS, "The secure connection broke.")
-    return FetchError(FailureKind.CONNECT, "The server closed the connection without an answer.")
+        return FetchError(FailureKind.BAD_URL, "The address can't be sent in a request.")
+    # httpcore makes an error of its own of whatever the socket below it raises.
+    if isinstance(error.__cause__, ssl.SSLError):
+        return FetchError(FailureKind.TLS, f"The secure connection to {host} broke.")
+    return FetchError(FailureKind.CONNECT, f"{host} closed the connection without an answer.")

@@ -12,6 +12,7 @@ MAX_SECONDS = 2**31
 
 _DIGITS = re.compile(r"[0-9]+")
 _DIRECTIVE = re.compile(r"""([^\s,;="]+)(?:\s*=\s*("(?:[^"\\]|\\.)*"|[^\s,"]*))?""")
+_UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
 _SENDABLE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]+")
 
 # Expires values that say "already stale" without being dates; RFC 9111 5.3 names the first.
@@ -43,6 +44,11 @@ def sendable(value: str) -> bytes:
         return value.encode("latin-1")
     except UnicodeEncodeError:
         return b""
+
+
+def quotable(value: str, most: int) -> str:
+    """The beginning of a value from outside, in printable ASCII: fit for a message."""
+    return _UNPRINTABLE.sub("?", value[:most])
 
 
 def retry_after(fields: Fields, now: datetime) -> int | None:

@@ -52,12 +52,13 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._ends_at = time.monotonic() + seconds
+        self._seconds_for_rest: float | None = None
 
-    def rest(self) -> float:
-        """Seconds left, always above 0. Raises FetchError(TIMEOUT) when none are."""
+    def rest(self, host: str) -> float:
+        """Seconds left for `host`, always above 0. Raises FetchError when none are."""
         rest = self._ends_at - time.monotonic()
         if rest <= 0:
-            raise self.missed()
+            raise self.missed(host)
         return rest
 
     @contextmanager
@@ -70,11 +71,23 @@ class Deadline:
             self._ends_at += time.monotonic() - before
 
     def shorten(self, seconds: float) -> None:
-        """Leaves at most so many seconds."""
-        self._ends_at = min(self._ends_at, time.monotonic() + seconds)
+        """Leaves at most so many seconds to what is left of a large body."""
+        ends_at = time.monotonic() + seconds
+        if ends_at < self._ends_at:
+            self._ends_at, self._seconds_for_rest = ends_at, seconds
 
-    def missed(self) -> FetchError:
-        """The error to raise when something waited for as long as it was allowed to."""
+    def missed(self, host: str) -> FetchError:
+        """The error to raise when something waited for `host` as long as it was allowed to."""
+        if self._seconds_for_rest is not None:
+            return FetchError(
+                FailureKind.TOO_LARGE,
+                f"{host} did not send the rest of a large feed within {self._seconds_for_rest:g} seconds.",
+            )
         return FetchError(
-            FailureKind.TIMEOUT, f"The server did not answer completely within {self._seconds:g} seconds."
+            FailureKind.TIMEOUT, f"{host} did not answer completely within {self._seconds:g} seconds."
         )
+
+
+def too_large(limit: int) -> FetchError:
+    """The error of a body beyond `limit` bytes."""
+    return FetchError(FailureKind.TOO_LARGE, f"The feed is larger than {limit / 1e6:g} MB.")

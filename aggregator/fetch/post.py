@@ -56,7 +56,7 @@ class Poster:
         except FetchError as error:
             return error.failed
         except (httpx.HTTPError, httpx.InvalidURL, *WIRE_ERRORS) as error:
-            return without_answer(error).failed
+            return without_answer(error, self._target.host).failed
 
     def _post(self, body: bytes, headers: Mapping[str, str], deadline: Deadline) -> Failed | None:
         request = self._client.build_request(
@@ -69,7 +69,7 @@ class Poster:
             fields = Fields(response.headers.raw)
             return Failed(
                 FailureKind.HTTP,
-                f"{answered(response.status_code)}.",
+                f"{answered(self._target.host, response.status_code)}.",
                 retry_after(fields, datetime.now(UTC)),
             )
         finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from aggregator.credentials import redacted
+from aggregator.fetch.headers import quotable
 from aggregator.fetch.limits import FetchError
 from aggregator.types import FailureKind
 
@@ -22,34 +23,45 @@ class Target:
     url: httpx.URL
     authorization: str
 
+    @property
+    def host(self) -> str:
+        """The host's name or address as it is looked up: in ASCII."""
+        return self.url.raw_host.decode("ascii")
+
     def redirected(self, location: str) -> Target:
         """The target that a Location header names (RFC 9110 10.2.2); credentials stay on their own origin.
 
-        Raises FetchError(BAD_URL) if it is nothing that can be fetched.
+        Raises FetchError(HTTP) if it is nothing that can be fetched.
         """
         try:
             target = read_target(str(self.url.join(location)))
         except (httpx.InvalidURL, ValueError):
-            raise FetchError(FailureKind.BAD_URL, "The server redirects to an unreadable address.") from None
+            raise unreadable_redirect(self.host) from None
         except FetchError:
+            place = _short(location) or "an address without a host"
             raise FetchError(
-                FailureKind.BAD_URL, f"The server redirects to {_short(location)}, which can't be fetched."
+                FailureKind.HTTP, f"{self.host} redirects to {place}, which can't be fetched."
             ) from None
         if not target.authorization and _is_same_service(self.url, target.url):
             return Target(target.url, self.authorization)
         return target
 
 
+def unreadable_redirect(host: str) -> FetchError:
+    """The error of a host whose Location header is no address."""
+    return FetchError(FailureKind.HTTP, f"{host} redirects to an unreadable address.")
+
+
 def read_target(url: str) -> Target:
-    """The target that a feed's URL names. Raises FetchError(BAD_URL) with the reason if there is none."""
+    """The target that a URL names. Raises FetchError(BAD_URL) with the reason if there is none."""
     try:
         parsed = httpx.URL(url.strip())
     except (httpx.InvalidURL, ValueError):
-        raise FetchError(FailureKind.BAD_URL, "The feed's address is no URL: correct it.") from None
+        raise FetchError(FailureKind.BAD_URL, "The address is no URL.") from None
     if parsed.scheme not in SCHEME_PORTS:
-        raise FetchError(FailureKind.BAD_URL, "The feed's address must begin with http:// or https://.")
+        raise FetchError(FailureKind.BAD_URL, "The address must begin with http:// or https://.")
     if not parsed.raw_host or (parsed.port or 0) > MAX_PORT:
-        raise FetchError(FailureKind.BAD_URL, "The feed's address names no host, or an impossible port.")
+        raise FetchError(FailureKind.BAD_URL, "The address names no host, or an impossible port.")
     authorization = ""
     if parsed.userinfo:
         # RFC 7617 section 2: UTF-8 is what servers that say nothing most likely expect.
@@ -69,4 +81,5 @@ def _is_same_service(old: httpx.URL, new: httpx.URL) -> bool:
 
 
 def _short(location: str) -> str:
-    return redacted(location)[:100]
+    # What is no address may have credentials anywhere before an "@".
+    return quotable(redacted(location).rpartition("@")[2], 100)

@@ -52,7 +52,7 @@ class GuardedTransport(httpx.BaseTransport):
             port=request.url.port,
             target=request.url.raw_path,
         )
-        budget = _Budget(HEADER_BYTES)
+        budget = _Budget(request.url.raw_host.decode("ascii"), HEADER_BYTES)
         backend = _Backend(self._allowed, self._resolve, request.extensions["deadline"], budget)
         connection = httpcore.HTTPConnection(
             origin=url.origin, ssl_context=self._ssl_context, network_backend=backend
@@ -74,8 +74,8 @@ class GuardedTransport(httpx.BaseTransport):
 
     def reach(self, url: httpx.URL, deadline: Deadline) -> None:
         """Connects to the URL's host and hangs up. Raises FetchError if that fails."""
-        backend = _Backend(self._allowed, self._resolve, deadline, _Budget(0))
         host = url.raw_host.decode("ascii")
+        backend = _Backend(self._allowed, self._resolve, deadline, _Budget(host, 0))
         backend.connect_tcp(host, url.port or SCHEME_PORTS[url.scheme]).close()
 
 
@@ -115,13 +115,13 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """A connection to the first of the host's permitted addresses that takes one."""
-        found = self._resolve(host, self._deadline.rest())
+        found = self._resolve(host, self._deadline.rest(host))
         permitted = [address for address in found if is_permitted(address, self._allowed)]
         if not permitted:
             raise _forbidden(host, found[0])
         last_error: Exception | None = None
         for left, address in zip(range(len(permitted) - 1, -1, -1), permitted, strict=True):
-            rest = self._deadline.rest()
+            rest = self._deadline.rest(host)
             try:
                 stream = self._plain.connect_tcp(
                     str(address), port, min(rest, PATIENCE) if left else rest, local_address, socket_options
@@ -134,9 +134,10 @@ class _Backend(httpcore.NetworkBackend):
 
 
 class _Budget:
-    """How many more bytes may come from the wire: few until the headers are there, then a body."""
+    """How many more bytes may come from a host: few until the headers are there, then a body."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, host: str, count: int) -> None:
+        self._host = host
         self._left = count
 
     def add(self, count: int) -> None:
@@ -145,7 +146,7 @@ class _Budget:
     def spend(self, count: int) -> None:
         self._left -= count
         if self._left < 0:
-            raise FetchError(FailureKind.TOO_LARGE, "The server sends more than a feed can be: given up.")
+            raise FetchError(FailureKind.TOO_LARGE, f"{self._host} sends more than a feed can be.")
 
 
 class _Stream(httpcore.NetworkStream):
@@ -162,18 +163,18 @@ class _Stream(httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 (the deadline)
         """The next bytes, b"" at the end."""
         try:
-            piece = self._stream.read(max_bytes, self._deadline.rest())
+            piece = self._stream.read(max_bytes, self._deadline.rest(self._host))
         except httpcore.ReadTimeout:
-            raise self._deadline.missed() from None
+            raise self._deadline.missed(self._host) from None
         self._budget.spend(len(piece))
         return piece
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 (the deadline)
         """Sends all of it."""
         try:
-            self._stream.write(buffer, self._deadline.rest())
+            self._stream.write(buffer, self._deadline.rest(self._host))
         except httpcore.WriteTimeout:
-            raise self._deadline.missed() from None
+            raise self._deadline.missed(self._host) from None
 
     def close(self) -> None:
         """Ends the connection."""
@@ -190,9 +191,9 @@ class _Stream(httpcore.NetworkStream):
         try:
             # The ssl module encodes the name too, but loses the open socket if it can't.
             name.encode("idna")
-            stream = self._stream.start_tls(ssl_context, name, self._deadline.rest())
+            stream = self._stream.start_tls(ssl_context, name, self._deadline.rest(self._host))
         except httpcore.ConnectTimeout:
-            raise self._deadline.missed() from None
+            raise self._deadline.missed(self._host) from None
         except httpcore.ConnectError as error:
             raise FetchError(FailureKind.TLS, _why_no_tls(self._host, error.__cause__)) from None
         except UnicodeError:
@@ -210,10 +211,7 @@ class _Stream(httpcore.NetworkStream):
 
 def _forbidden(host: str, address: Address) -> FetchError:
     place = f"{address} is" if host == str(address) else f"{host} leads to {address}, which is"
-    return FetchError(
-        FailureKind.FORBIDDEN_ADDRESS,
-        f"{place} not a public address: add it to AGGREGATOR_ALLOW_ADDRESSES if it shall be fetched.",
-    )
+    return FetchError(FailureKind.FORBIDDEN_ADDRESS, f"{place} not a public address.")
 
 
 def _unreachable(host: str, port: int, error: Exception | None) -> FetchError:
@@ -228,9 +226,9 @@ def _unreachable(host: str, port: int, error: Exception | None) -> FetchError:
 def _why_no_tls(host: str, error: BaseException | None) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"The certificate of {host} is not valid: {error.verify_message.rstrip('.')}."
+    reason = "the server ended it"
     if isinstance(error, ssl.SSLError) and error.reason:
         reason = error.reason.replace("_", " ").lower()
-        return f"No secure connection to {host}: {reason}."
-    if isinstance(error, OSError) and error.strerror:
-        return f"No secure connection to {host}: {error.strerror}."
-    return f"No secure connection to {host}: the server ended it."
+    elif isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    return f"No secure connection to {host}: {reason}."

@@ -39,9 +39,9 @@ _HREF = re.compile(r"\shref\s{0,9}=\s{0,9}[\"']?([^\s\"'<>]{1,500})", re.IGNOREC
 _ROOT = re.compile(r"<(?:[\w.-]+:)?(rss|rdf|feed)[\s>]", re.IGNORECASE)
 _FORMATS = {"rss": "RSS", "rdf": "RSS 1.0", "feed": "Atom"}
 _SAID_INSTEAD = {
-    "opml": "The document is an OPML list of feeds, not a feed: import it with `feeds import`.",
-    "urlset": "The document is a sitemap, not a feed: look on the site for its feed.",
-    "sitemapindex": "The document is a sitemap, not a feed: look on the site for its feed.",
+    "opml": "The document is an OPML list of feeds, for `feeds import`, and not a feed.",
+    "urlset": "The document is a sitemap, not a feed.",
+    "sitemapindex": "The document is a sitemap, not a feed.",
 }
 
 
@@ -56,7 +56,7 @@ def parse_feed(fetched: Fetched, seen: Seen = NOTHING_SEEN) -> ParsedFeed | Fail
     text = decode(fetched.body, fetched.content_type)
     base = join(fetched.url, fetched.content_location) or fetched.url
     if not clean(text[:HEAD]).strip(BLANK) and not clean(text).strip(BLANK):
-        return _not_a_feed("The server sent an empty document: open the address in a browser to see why.")
+        return _not_a_feed("The server sent an empty document.")
     if looks_like_json(text):
         return parse_json(text, base)
     document = mend(text)
@@ -207,7 +207,7 @@ def _is_loose(parsed: dict[str, Any]) -> bool:
 
 
 def _describe(text: str, document: Mended, base: str) -> str:
-    """What the document is instead of a feed, and what to do."""
+    """What the document is instead of a feed."""
     if document.root in FEED_ROOTS:
         if document.is_cut:
             return "The feed breaks off before its first item: the server sent only a part of it."
@@ -219,7 +219,7 @@ def _describe(text: str, document: Mended, base: str) -> str:
     if document.root and text.lstrip("\ufeff \t\r\n").startswith("<"):
         return f"The document is XML but no feed: its outermost element is <{document.root[:QUOTED]}>."
     start = " ".join(text[: 4 * QUOTED].split())[:QUOTED]
-    return f"The document is neither XML nor JSON; it starts with {start!a}: check the feed's address."
+    return f"The document is neither XML nor JSON; it starts with {start!a}."
 
 
 def _describe_page(text: str, base: str) -> str:
@@ -227,5 +227,5 @@ def _describe_page(text: str, base: str) -> str:
         href = _HREF.search(link)
         url = join(base, href.group(1).replace("&amp;", "&")) if href and _FEED_TYPE.search(link) else ""
         if url:
-            return f"The address leads to an HTML page, not to a feed; the page names this feed: {url}"
-    return "The address leads to an HTML page, not to a feed: look on that page for the feed's address."
+            return f"The address leads to an HTML page, not to a feed; the page names the feed {url} instead."
+    return "The address leads to an HTML page, not to a feed."

@@ -49,12 +49,12 @@ def parse_json(text: str, base: str) -> ParsedFeed | Failed:
     if document is None:
         return Failed(
             FailureKind.NOT_A_FEED,
-            "The document starts like JSON but can't be read: open the address in a browser to see why.",
+            "The document starts like JSON but can't be read.",
         )
     if not _is_json_feed(document):
         return Failed(
             FailureKind.NOT_A_FEED,
-            "The document is JSON but not a JSON Feed, perhaps an error message: check the feed's address.",
+            "The document is JSON but not a JSON Feed, perhaps an error message.",
         )
     return _read_json_feed(document, base)
 

@@ -127,8 +127,7 @@ class _Search:
         names = "names feeds that can't be read" if named else "names no feed"
         return Failed(
             FailureKind.NOT_A_FEED,
-            f"The address leads to a web page that {names}, and there is none at the usual places: look on that "
-            "page for the feed's address.",
+            f"The address leads to a web page that {names}, and there is none at the usual places.",
         )
 
     def _named(self, links: list[str]) -> Iterator[FoundFeed]:

@@ -23,6 +23,7 @@ from aggregator.pipeline.network import Network
 from aggregator.pipeline.news import read_news
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.pipeline.stepping import follow_clock
+from aggregator.publish import failure_words
 from aggregator.rhythm import emits_anew
 from aggregator.schedule import after_failure, after_success, capped_waits, moved_along, wants_whole
 from aggregator.store import Store, StoreError, UnreachableError
@@ -139,21 +140,22 @@ class Poller:
 
     def give_up(self, state: FeedState, error: Exception) -> PollReport:
         """Puts off a feed whose poll ended in a bug, so that it is not asked again at once."""
-        failure = Failed(FailureKind.PARSER, _ended_by(error))
+        failure = Failed(FailureKind.BUG, _ended_by(error))
         with self.clock.held() as now:
             outcome = self._failed(state, failure, now.at)
             with suppress(StaleLeaseError), self.store.write() as db:
                 save_poll(
                     db, replace(outcome, state=present(db, outcome.state, self.worker)), now.at, READING
                 )
-        return PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail)
+        return PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure_words(failure))
 
     def let_go(self, state: FeedState, error: Exception) -> PollReport:
         """Gives back a feed of which nothing can be kept; if that fails too, its lease ends by itself."""
         with suppress(Exception), self.store.write() as db:
             leave_host(db, state.id)
             renew_leases(db, self.worker, [state.id], None)
-        return PollReport(state, Result.FAILED, 0, 0, 0, _ended_by(error))
+        bug = Failed(FailureKind.BUG, _ended_by(error))
+        return PollReport(state, Result.FAILED, 0, 0, 0, failure_words(bug))
 
     def _outcome(self, state: FeedState, result: FetchResult, now: datetime) -> PollOutcome:
         if isinstance(result, Failed):
@@ -197,12 +199,13 @@ class Poller:
     def _failed(self, state: FeedState, failure: Failed, now: datetime) -> PollOutcome:
         for sentence in capped_waits(state, failure.max_age, failure.retry_after):
             log.info("%s: %s", _name(state), sentence, extra=_fields(state))
-        later = after_failure(state, failure, now, self.settings, self.random.random())
-        return PollOutcome(moves.after_failure(later), 0, NO_NEWS, failure, unchanged=False)
+        advised = replace(failure, detail=failure_words(failure))
+        later = after_failure(state, advised, now, self.settings, self.random.random())
+        return PollOutcome(moves.after_failure(later), 0, NO_NEWS, advised, unchanged=False)
 
 
 def _ended_by(error: Exception) -> str:
-    return f"a bug in this program ended the poll ({type(error).__name__})"
+    return f"A bug in this program ended the poll ({type(error).__name__})."
 
 
 def _fields(state: FeedState) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aggregator.publish.advice import alarm_words, feed_advice
+from aggregator.publish.advice import alarm_words, failure_words, feed_advice
 from aggregator.publish.diagnosis import FeedEvidence, diagnose
 from aggregator.publish.jsons import event_json, event_values, feed_json, plain_json, summary_json
 from aggregator.publish.syndication import FeedHead, atom, json_feed
@@ -19,6 +19,7 @@ __all__ = [
     "event_json",
     "event_text",
     "event_values",
+    "failure_words",
     "feed_advice",
     "feed_json",
     "json_feed",

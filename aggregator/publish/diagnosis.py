@@ -38,19 +38,6 @@ STALE_DAYS = 180
 SLOW_PART, SLOWER = 3, 5
 """A feed is slow if its server takes a third of FETCH_TIMEOUT and five times as long as most others."""
 
-REMEDIES = {
-    FailureKind.DNS: "Check the name in its address; if all feeds fail so, the network of this machine.",
-    FailureKind.CONNECT: "See in a browser whether the site is up; if it is, its feed may be elsewhere.",
-    FailureKind.TLS: "See in a browser whether the site is well; if its certificate is not, tell the site.",
-    FailureKind.TIMEOUT: "If a browser gets it, raise FETCH_TIMEOUT; else wait, or take the feed out.",
-    FailureKind.HTTP: "See in a browser what is there, and look on the site for its present feed.",
-    FailureKind.THROTTLED: "Its server wants fewer requests: set a longer interval for it (agg:interval).",
-    FailureKind.TOO_LARGE: "Look on the site for a smaller feed, such as that of a section.",
-    FailureKind.BROKEN_BODY: "Tell its publisher, or look for another feed of the site.",
-    FailureKind.PARSER: "Tell its publisher, or look for another feed of the site.",
-}
-"""What to do about failures whose sentences only say what happened; the others say it themselves."""
-
 ORDER = {kind: number for number, kind in enumerate(FeedTrouble)}
 
 
@@ -94,8 +81,7 @@ def _by_state(feed: FeedEvidence) -> Finding | None:
     if feed.failure is None:
         return finding
     kind = {FailureKind.NOT_A_FEED: FeedTrouble.NOT_A_FEED, FailureKind.TIMEOUT: FeedTrouble.SLOW}
-    advice = f"{finding.advice} {REMEDIES.get(feed.failure, '')}".strip()
-    return Finding(kind.get(feed.failure, finding.kind), advice)
+    return Finding(kind.get(feed.failure, finding.kind), finding.advice)
 
 
 def _twins(feeds: Sequence[FeedEvidence]) -> dict[FeedId, Finding]:

@@ -80,7 +80,8 @@ class ParserPool:
     ) -> NormalisedFeed | Failed:
         """The clean entries of the body, as process.read_feed has it; waits for a free worker. Thread-safe.
 
-        Failed(PARSER) if the job took too much time or memory, crashed, or met a bug, which is logged.
+        Failed(PARSER) if the job took too much time or memory or crashed, Failed(BUG) if it met a bug, which is
+        logged.
         Raises PoolClosedError if the pool is closed, now or before the job is done.
         """
         limits = JobLimits.of(len(fetched.body), self._timeout, self._memory)
@@ -106,8 +107,8 @@ class ParserPool:
             seat.free.put(seat)
         if isinstance(answer.result, Bug):
             log.error("a bug in parsing %s\n%s", fetched.url, answer.result.trace)
-            reason = f"the program met a bug, {answer.result.name}; its log has the details"
-            return Failed(FailureKind.PARSER, f"The feed could not be parsed: {reason}.")
+            reason = f"the program met a bug, {answer.result.name}"
+            return Failed(FailureKind.BUG, f"The feed could not be parsed: {reason}.")
         result: NormalisedFeed | Failed = answer.result
         return result
 

@@ -125,9 +125,11 @@ def server_error(stage: Stage) -> None:
 
 @case(3)
 def strange_status(stage: Stage) -> None:
-    """A status that no standard knows is a failure like any other."""
+    """A status that no standard knows is a failure like any other, kept with what to do about it."""
     stage.serve(said(799))
-    assert "799" in stage.poll().detail
+    detail = stage.poll().detail
+    assert detail.startswith("127.0.0.1 answered 799. See in a browser")
+    assert stage.state.problem == detail
 
 
 @case(3)
