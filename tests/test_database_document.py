@@ -1,4 +1,4 @@
-"""What docs/database.md shows is there, and its examples work on a database of sample feeds."""
+"""What docs/database.md shows is there; all documents' SQL and Python works on a database of sample feeds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import inspect
 
@@ -22,11 +24,11 @@ from aggregator.store.events import add_changes, create_events
 from aggregator.store.listing import latest_cursor
 from aggregator.types import ChangeKind
 from tests.databases import Databases, sqlite_file
+from tests.documents import block_with, blocks
 from tests.program import ROOT, Program
-from tests.test_documentation import DOCUMENTS
 
 DOCUMENT = (ROOT / "docs/database.md").read_text()
-DIAGRAMS = "\n".join(re.findall(r"```text\n(\w+ +──.*?)```", DOCUMENT, re.DOTALL))
+DIAGRAMS = "\n".join(block.body for block in blocks("text") if "──" in block.body)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OURS = re.compile(r"(?!alembic_version|entry_words|entry_identity|sqlite_|\w+_(\d+_\d+|rest)$).*")
 KINDS = {
@@ -114,19 +116,27 @@ def test_the_diagrams_have_every_foreign_key(store: Store) -> None:
     assert {line for line in lines if not line[0].startswith("v1_")} == real
 
 
-def _examples() -> list[str]:
-    sql = "".join(re.findall(r"```sql\n(.*?)```", DOCUMENT, re.DOTALL))
+def _statements(sql: str) -> list[str]:
     return [statement.strip() for statement in sql.split(";") if statement.strip()]
 
 
-@pytest.mark.parametrize("example", _examples(), ids=lambda sql: sql.partition("\n")[0])
+@pytest.mark.parametrize(
+    "example",
+    _statements("".join(block.body for block in blocks("sql"))),
+    ids=lambda sql: sql.partition("\n")[0],
+)
 def test_an_example_in_sql_finds_something_on_each_database(store: Store, example: str) -> None:
     with store.read() as db:
         assert db.exec_driver_sql(example).all()
 
 
-def _python(document: Path) -> list[str]:
-    return re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL)
+def test_a_query_within_a_sentence_finds_something(store: Store, kind: str) -> None:
+    written = re.findall(r"`(SELECT [^`]+)`", DOCUMENT)
+    assert written
+    with store.read() as db:
+        for sql in written:
+            if kind == "sqlite" or "entry_words" not in sql:
+                assert db.exec_driver_sql(sql).all(), sql
 
 
 def _run(example: str) -> dict[str, Any]:
@@ -141,20 +151,13 @@ def test_examples_in_python_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
-    for document in DOCUMENTS:
-        for example in _python(document):
-            names = _run(example)
-            for name in ("db", "events"):
-                if isinstance(names.get(name), sqlite3.Connection):
-                    names[name].close()
+    for example in blocks("python"):
+        names = _run(example.body)
+        if "db" in names:
+            names["db"].close()
     said = capsys.readouterr().out
     assert "created" in said, "the changes are followed"
     assert "mean" in said, "pandas has a table"
-
-
-def _with(words: str) -> dict[str, Any]:
-    (example,) = [one for one in _python(ROOT / "docs/database.md") if words in one]
-    return _run(example)
 
 
 @pytest.mark.postgresql("SQLite has no NOTIFY")
@@ -164,7 +167,7 @@ def test_the_follower_of_changes_meets_the_old_ones_and_wakes_up_for_new_ones(da
         (event,) = create_events(db, 1, datetime.now(UTC))
         last = latest_cursor(db)
         add_changes(db, [(event, ChangeKind.CREATED, None)], datetime.now(UTC))
-    changes = _with("def follow")["follow"](database, last)
+    changes = _run(block_with("def follow", "python"))["follow"](database, last)
     assert next(changes)[1:] == (event, "created", None)
 
     def write() -> None:
@@ -180,7 +183,7 @@ def test_the_follower_of_changes_meets_the_old_ones_and_wakes_up_for_new_ones(da
 
 
 def test_the_receiver_takes_what_we_sign_and_nothing_else() -> None:
-    verify = _with("def verify")["verify"]
+    verify = _run(block_with("def verify", "python"))["verify"]
     now = datetime.now(UTC)
     body = b'{"id":"msg_1"}'
     headers = signed_headers(SECRET, "msg_1", body, now)
@@ -200,6 +203,25 @@ def test_the_receiver_takes_what_we_sign_and_nothing_else() -> None:
             verify(*wrong)
 
 
+def test_the_receiver_answers_and_tells_each_message_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WEBHOOK_SECRET", SECRET)
+    receiver = _run(block_with("def verify", "python"))["Receiver"]
+    receiver.log_message = lambda *_: None
+    body = b'{"id":"msg_1","type":"event.grown","event":{"id":7,"title":"Bridge closed"}}'
+    with ThreadingHTTPServer(("127.0.0.1", 0), receiver) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        signed = signed_headers(SECRET, "msg_1", body, datetime.now(UTC))
+        answers = [
+            httpx.post(url, content=body, headers=headers).status_code for headers in (signed, signed, {})
+        ]
+        server.shutdown()
+    assert answers == [204, 204, 400]
+    assert capsys.readouterr().out == "event.grown 7 Bridge closed\n"
+
+
 @pytest.mark.sqlite("what Datasette shows is SQLite")
 def test_datasettes_description_fits_the_database(sampled: str) -> None:
     described = json.loads((ROOT / "docs/datasette.json").read_text())["databases"]["aggregator"]
@@ -212,5 +234,5 @@ def test_datasettes_description_fits_the_database(sampled: str) -> None:
     hidden = {name for name, kind in real if kind == "table" and not name.startswith("entry_words_")}
     assert hidden == {name for name in tables if tables[name].get("hidden")}
     assert [query["sql"] for query in described["queries"].values()] == [
-        example.partition("\n")[2] for example in _examples()
+        example.partition("\n")[2] for example in _statements(block_with("what the most outlets tell", "sql"))
     ]

@@ -11,11 +11,13 @@ import pytest
 
 from aggregator.cli.parser import build_parser
 from aggregator.config import Settings
-from tests.databases import change, columns_of, query
+from tests.databases import columns_of, query
+from tests.documents import DOCUMENTS, blocks
 from tests.program import ROOT
+from tests.test_help import PARSERS
 
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
-README = (ROOT / "README.md").read_text()
+PAGES = [*DOCUMENTS, ROOT / "CHANGELOG.md"]
+README = DOCUMENTS[0].read_text()
 
 
 def _options() -> set[str]:
@@ -41,6 +43,13 @@ def test_every_command_is_in_the_readme() -> None:
     assert [name for name in commands if f"`run.py {name}" not in README] == []
 
 
+def test_the_commands_without_json_are_named() -> None:
+    (said,) = re.findall(r"only those that serve.*?have none: (.*?)\. ", README, re.DOTALL)
+    levels = {path.partition(" ")[0] for path in PARSERS if " " in path} - {"events"}
+    without = {path for path, parser in PARSERS.items() if "--json" not in parser._option_string_actions}
+    assert set(re.findall(r"`([^`]*)`", said)) == without - levels - {""}
+
+
 def test_every_setting_is_an_option() -> None:
     assert {f"--{name.replace('_', '-')}" for name in Settings.model_fields} <= _options()
 
@@ -53,16 +62,10 @@ def test_continuous_integration_runs_the_readmes_test_command() -> None:
     assert "grep -E '^python3 .*pytest' README.md" in (ROOT / ".ci/run").read_text()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         assert "://" in target or (document.parent / target).exists(), target
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_examples_in_sql_run(document: Path, database: str) -> None:
-    for example in re.findall(r"```sql\n(.*?)```", document.read_text(), re.DOTALL):
-        change(database, *(words for words in example.split(";") if words.strip()))
 
 
 def test_the_documents_make_a_site_that_asks_no_other_server(tmp_path: Path) -> None:
@@ -70,11 +73,14 @@ def test_the_documents_make_a_site_that_asks_no_other_server(tmp_path: Path) -> 
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr  # a page that the menu leaves out, or a link that leads nowhere
     pages = list(tmp_path.glob("*.html"))
-    assert len(pages) > len(DOCUMENTS) - 2
+    assert len(pages) > len(DOCUMENTS) - 1
     for page in pages:
         assert not re.findall(r"<(?:script|img|link)[^>]+(?:src|href)=.?https?:[^>]+>", page.read_text()), (
             page.name
         )
+    for document in DOCUMENTS[1:]:
+        shown = (tmp_path / document.with_suffix(".html").name).read_text()
+        assert shown.count("<pre>") == sum(block.document == document for block in blocks()), document.name
 
 
 @pytest.mark.sqlite("tests/test_database_document.py compares the tables of both")

@@ -1,143 +1,98 @@
-"""The commands in the documents do what the documents say: they are run, as they stand there."""
+"""The commands in the documents do what the documents say: they are run, as they stand there, on both databases."""
 
 from __future__ import annotations
 
 import re
 import shlex
-import shutil
-import signal
-import site
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from aggregator.cli.parser import build_parser
-from aggregator.demo import DemoServer, sample_feeds
-from aggregator.pipeline.clock import utc_now
-from tests.program import ROOT, environment
+from aggregator.cli.parser import parse
+from tests.checkout import Checkout, checked_out
+from tests.databases import Databases
+from tests.documents import DOCUMENTS, README, blocks
+from tests.program import ROOT
+from tests.servers import path_with_clients
+from tests.test_help import PARSERS
 
-pytestmark = pytest.mark.sqlite("the documents begin with the default, which is a file")
+RUN = "sh"
+TRIED_BY = {
+    "console": ("test_documented_machines", "test_restoring"),
+    "json": ("test_webhook",),
+    "python": ("test_database_document",),
+    "sql": ("test_database_document",),
+    "text": ("test_pictures",),
+    "xml": ("test_opml",),
+    "yaml": ("test_web",),
+}
+"""Who looks at the blocks of the other kinds, each at all of them in all documents."""
 
-README = ROOT / "README.md"
-DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
-RUN, SERVED = "sh", "sh serve"
-NOT_RUN = {"sql", "json", "python", "xml", "ini", "yaml", "text", "console"}
-"""Blocks that are no commands, or (console) commands for programs that a machine may lack."""
-
-BLOCK = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-LEFT_OUT = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "aggregator.db*", "screenshots")
 SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q ."
 """How the README's first command begins; other documents repeat it."""
 
+LEVELS = {path.partition(" ")[0] for path in PARSERS if " " in path} - {"events"}
+"""Words that are no command without another."""
 
-@dataclass(frozen=True)
-class Checkout:
-    """A copy of the project, as a reader of the documents has it, whose list names feeds on this machine."""
-
-    folder: Path
-    variables: dict[str, str]
-
-    def start(self, commands: str) -> subprocess.Popen[str]:
-        """A shell that runs the commands and stops at the first that fails."""
-        return subprocess.Popen(
-            ["bash", "-euo", "pipefail", "-c", commands],
-            cwd=self.folder,
-            env=self.variables,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+DAEMON = re.compile(r"run\.py$")
+OF_SQLITE = re.compile(r"\baggregator\.db\b")
+"""Commands that name the file are about SQLite alone; the documents say so beside them."""
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Iterator[Checkout]:
-    """Packages come from where these tests have theirs: pip finds all that it is asked for already there."""
-    folder = tmp_path / "project"
-    shutil.copytree(ROOT, folder, ignore=LEFT_OUT)
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    (programs / "python3").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-    (programs / "python3").chmod(0o755)
-    variables = environment(folder, {"DATABASE": "sqlite:///aggregator.db"})
-    variables["PATH"] = f"{programs}:{variables['PATH']}"
-    variables["PYTHONPATH"] = ":".join(site.getsitepackages())
-    variables |= {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
-    with DemoServer(sample_feeds(utc_now())) as server:
-        (folder / "feeds.opml").write_bytes(server.opml())
-        yield Checkout(folder, variables)
+def checkout(databases: Databases, tmp_path: Path) -> Iterator[Checkout]:
+    with checked_out(tmp_path, databases.bare(tmp_path / "project/aggregator.db")) as made:
+        made.variables["PATH"] = path_with_clients(made.variables["PATH"])
+        yield made
 
 
-def _blocks(document: Path) -> list[tuple[str, str]]:
-    return [(kind.strip(), body) for kind, body in BLOCK.findall(document.read_text())]
-
-
-WITH_COMMANDS = [
-    document for document in DOCUMENTS[1:] if any(kind in (RUN, SERVED) for kind, _ in _blocks(document))
-]
+def _commands(document: Path) -> list[str]:
+    return [block.body.strip() for block in blocks(RUN) if block.document == document]
 
 
 def test_the_readmes_command_sets_up_and_serves(checkout: Checkout) -> None:
-    first, tests = (commands for kind, commands in _blocks(README) if kind == RUN)
+    first, tests = _commands(README)
     assert "pytest" in tests  # continuous integration runs that one
     assert first.startswith(SET_UP)
-    _serve_for_a_moment(checkout, first)
+    checkout.serve_for_a_moment(first)
 
 
-@pytest.mark.parametrize("document", WITH_COMMANDS, ids=lambda document: document.name)
-def test_commands_run_one_after_another(document: Path, checkout: Checkout) -> None:
-    _set_up(checkout)
-    for kind, commands in _blocks(document):
-        if kind == SERVED:
-            _serve_for_a_moment(checkout, commands)
-        elif kind == RUN and commands.strip() != SET_UP:
-            with checkout.start(commands) as running:
-                told, _ = running.communicate(timeout=240)
-            assert running.returncode == 0, f"{commands}\n{told}"
-            assert "Traceback" not in told
+@pytest.mark.parametrize(
+    "document",
+    [document for document in DOCUMENTS if document != README and _commands(document)],
+    ids=lambda document: document.name,
+)
+def test_commands_run_one_after_another(document: Path, checkout: Checkout, kind: str) -> None:
+    checkout.set_up()
+    for commands in _commands(document):
+        if DAEMON.search(commands):
+            checkout.serve_for_a_moment(commands)
+        elif commands != SET_UP and (kind == "sqlite" or not OF_SQLITE.search(commands)):
+            checkout.run(commands)
 
 
-def _set_up(checkout: Checkout) -> None:
-    """What SET_UP does, in no time."""
-    python = checkout.folder / ".venv/bin/python"
-    python.parent.mkdir(parents=True)
-    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-    python.chmod(0o755)
+def test_every_block_is_tried_by_a_test() -> None:
+    assert {block.kind for block in blocks()} == {RUN, *TRIED_BY}
+    for kind, files in TRIED_BY.items():
+        for file in files:
+            assert f'"{kind}")' in (ROOT / f"tests/{file}.py").read_text(), (
+                f"{file} looks at no block of {kind}"
+            )
 
 
-def _serve_for_a_moment(checkout: Checkout, commands: str) -> None:
-    """Starts the daemon, waits until it runs, and ends it as Ctrl-C does."""
-    with checkout.start(f"set -m; {commands}") as running:
-        assert running.stdout is not None
-        told = ""
-        for line in running.stdout:
-            told += line
-            if "running; stop with" in line:
-                subprocess.run(["pkill", "-INT", "-s", str(running.pid), "-f", "run.py"], check=True)
-        assert running.wait(timeout=60) in (0, 130, -signal.SIGINT), told
-    assert '"message": "stopped"' in told, told
+def _in_sentences(pattern: str) -> list[tuple[str, str]]:
+    """What the pattern finds in the documents, each with the document's name."""
+    return [(file.name, line) for file in DOCUMENTS for line in re.findall(pattern, file.read_text())]
 
 
-def test_every_block_is_of_a_known_kind() -> None:
-    kinds = {kind for document in DOCUMENTS for kind, _ in _blocks(document)}
-    assert kinds <= NOT_RUN | {RUN, SERVED}
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_commands_within_sentences_are_understood(document: Path) -> None:
-    parser = build_parser()
-    for written in re.findall(r"`(?:run\.py|aggregator) ([a-z][^`]*)`", document.read_text()):
-        words = [word.strip("[]…") for word in shlex.split(written)]
-        given = [_value(word) for word in words if word not in ("", "or")]
+def test_command_lines_within_sentences_are_understood() -> None:
+    for document, line in _in_sentences(r"`(?:[^`\n]*[ /])?(?:run\.py|aggregator) ([a-z][^`]*)`"):
+        words = [word.strip("[]…") for word in shlex.split(line)]
         try:
-            parser.parse_args(given)
+            parse([_value(word) for word in words if word not in ("", "or")])
         except SystemExit:
-            pytest.fail(f"{document.name}: {written}")
+            pytest.fail(f"{document}: {line}")
 
 
 def _value(word: str) -> str:
@@ -145,3 +100,12 @@ def _value(word: str) -> str:
     if word == "TIME":
         return "2026-11-20"
     return "1" if word.isupper() and word.isalpha() else word
+
+
+def test_commands_that_sentences_name_are_there_with_their_flags() -> None:
+    for document, line in _in_sentences(rf"`((?:{'|'.join(filter(None, PARSERS))}) [^`]*)`"):
+        words = re.findall(r"[^\s\[\]]+", line)
+        command = " ".join(words[:2]) if " ".join(words[:2]) in PARSERS else words[0]
+        assert command not in LEVELS, f"{document}: {line}"
+        flags = {word for word in words if word.startswith("--")}
+        assert flags <= set(PARSERS[command]._option_string_actions), f"{document}: {line}"

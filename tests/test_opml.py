@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from aggregator.opml import OpmlError, read_opml, write_opml
 from aggregator.opml.settings import NAMESPACE
 from aggregator.types import Feed, FeedList, FeedSettings
+from tests.documents import blocks
 
 DEFAULT_LIST = Path(__file__).parent.parent / "feeds.opml"
 
@@ -506,6 +507,21 @@ def test_a_feeds_settings_are_read_and_written_and_hold_for_all_within_an_outlin
         FeedSettings(),
     ]
     assert read_opml(write_opml(found)) == found
+
+
+def test_the_documents_list_says_what_the_document_says_of_it() -> None:
+    (shown,) = blocks("xml")
+    ET.fromstring(shown.body)
+    assert read_opml(shown.body.encode(), least_interval=600) == FeedList(
+        "My feeds",
+        (
+            Feed("https://daily.example/feed", "The Daily", "World/Europe", "",
+                 FeedSettings(interval=900, weight=2.0, keep_days=365)),
+            Feed("https://gazette.example/rss", "La Gazette", "World", "",
+                 FeedSettings(language="fr", enabled=False, keep_days=365)),
+        ),
+        (),
+    )  # fmt: skip
 
 
 def test_of_settings_on_categories_within_one_another_the_nearest_counts() -> None:

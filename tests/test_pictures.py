@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import DOCUMENTS, blocks
 from tests.pictures import FOLDER, drawn_alone
-from tests.program import ROOT
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BAR = re.compile(r"^.*?([\d.]+) (?:m?s) (█+)$", re.MULTILINE)
 
 
@@ -35,10 +34,11 @@ def test_a_picture_is_used_with_words_for_who_can_not_see_it(picture: Path) -> N
 
 
 def test_bars_are_as_long_as_their_figures_say() -> None:
-    blocks = re.findall(r"```text\n(.*?)```", (ROOT / "docs/benchmarks.md").read_text(), re.DOTALL)
-    charts = [bars for block in blocks if (bars := BAR.findall(block))]
+    drawings = [block.body for block in blocks("text") if "──" not in block.body]
+    charts = [BAR.findall(drawing) for drawing in drawings]
     assert charts
     for bars in charts:
+        assert bars
         unit = max(float(figure) for figure, _ in bars) / max(len(drawn) for _, drawn in bars)
         for figure, drawn in bars:
             assert len(drawn) == max(1, round(float(figure) / unit)), figure

