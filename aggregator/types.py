@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -647,25 +647,6 @@ class Signed:
     event_id: EventId | None
     signature: Signature
     content_hash: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SignedColumns:
-    """Many entries as the window takes them in, each field of `Signed` and its signature as a column."""
-
-    ids: Sequence[EntryId]
-    source_keys: Sequence[str]
-    langs: Sequence[str]
-    times: Sequence[datetime]
-    truncated: Sequence[bool]
-    minhashes: Sequence[bytes]
-    titles: Sequence[bytes]
-    leads: Sequence[bytes]
-    bodies: Sequence[bytes]
-    terms: Sequence[bytes]
-    term_marks: Sequence[bytes]
-    term_rarities: Sequence[bytes]
-    meanings: Sequence[bytes]
 
 
 class CorrectionKind(StrEnum):

@@ -2,51 +2,99 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
+import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from aggregator.cluster.meaning import MEANING
+from aggregator.cluster.postings import day_of
+from aggregator.cluster.rows import Entries
 from aggregator.cluster.signature import SCHEME
+from aggregator.cluster.window import Window
 from aggregator.store import Store, StoreError, UnreachableError
 from aggregator.store.dialect import plain_rows
-from aggregator.store.events import columns_of, signed_on
+from aggregator.store.events import columns_of, days_of_few, parts_of, signed_entries, signed_on
 from aggregator.store.tables import ENTRY, SIGNATURE
-from aggregator.types import EntryId
 from tests.pages import ENTRIES, bring
+from tests.test_corrections import NOON
+
+EARLIER = (NOON - timedelta(days=2)).isoformat()
+MUTE = ENTRIES[0] | {"id": "mute", "url": "", "source": "", "title": "!", "text": "", "published": EARLIER}
+"""An entry without words."""
 
 
 def test_the_columns_of_settled_entries_are_what_was_stored(store: Store) -> None:
     bring(store, ENTRIES)
     with store.read() as db:
-        stored = db.execute(
-            select(ENTRY.c.source, SIGNATURE)
-            .join(SIGNATURE, ENTRY.c.id == SIGNATURE.c.entry_id)
-            .order_by(ENTRY.c.id)
+        rows = db.execute(
+            select(ENTRY.c.source, SIGNATURE).join(SIGNATURE, ENTRY.c.id == SIGNATURE.c.entry_id)
         ).all()
-        ids = [EntryId(row.entry_id) for row in stored]
-        told = columns_of(db, ids, SCHEME)
+        ids = sorted(row.entry_id for row in rows)
+        told = columns_of(db, np.array(ids), SCHEME)
         found, among = told.columns, told.among
+        stored = sorted(rows, key=lambda row: found.ids.tolist().index(row.entry_id))
         days = {int(row.at.timestamp() // 86_400) for row in stored}
-        assert sorted(signed_on(db, days)) == ids
+        assert signed_on(db, days).tolist() == ids
     assert len(ids) == len(ENTRIES)
     assert all(among)
-    assert list(found.ids) == ids
-    assert [at.astimezone(UTC) for at in found.times] == [row.at for row in stored]
-    assert list(found.source_keys) == [row.source.casefold() for row in stored]
+    assert sorted(found.ids.tolist()) == ids
+    assert found.times.tolist() == [row.at.timestamp() for row in stored]
+    assert found.source_keys == [row.source.casefold() for row in stored]
+    assert found.truncated.tolist() == [row.truncated for row in stored]
+    assert found.texts == b"".join(row.title + row.lead + row.body for row in stored)
+    assert found.text_lengths.tolist() == [len(row.title + row.lead + row.body) for row in stored]
+    assert found.term_counts.tolist() == [len(row.terms) // 4 for row in stored]
+    assert not found.encoded.any()
     for column, name in (
         (found.minhashes, "minhash"),
-        (found.titles, "title"),
-        (found.leads, "lead"),
-        (found.bodies, "body"),
         (found.terms, "terms"),
         (found.term_marks, "term_marks"),
         (found.term_rarities, "term_rarity"),
-        (found.truncated, "truncated"),
-        (found.meanings, "meaning"),
     ):
-        assert list(column) == list(map(attrgetter(name), stored)), name
+        assert column == b"".join(map(attrgetter(name), stored)), name
+
+
+def test_a_window_read_from_the_store_is_the_one_that_its_entries_make(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In parts, over several days, with entries that have no words, no outlet and no meaning, and edited ones."""
+    monkeypatch.setattr("aggregator.store.events.LOADED", 3)
+    bring(store, [*ENTRIES, MUTE])
+    bring(store, [ENTRIES[0] | {"title": "Something else altogether"}])
+    with store.write() as db:
+        some = SIGNATURE.c.entry_id % 3 == 0
+        db.execute(update(SIGNATURE).where(some).values(meaning=bytes(range(256)) * (MEANING // 256)))
+    read, put = Window(3, semantic=True), Window(3, semantic=True)
+    with store.read() as db:
+        there = signed_on(db, days_of_few(db, 100))
+        for part in parts_of(db, there, SCHEME, with_waiting=True):
+            read.remember_among(read.put_columns(part.columns), part.among)
+        entries = signed_entries(db, there.tolist())
+    in_order = read.entries.number.tolist()
+    entries.sort(key=lambda entry: in_order.index(entry.id))
+    for entry in entries:
+        put.put([entry])
+    rows = np.arange(len(ENTRIES) + 1)
+    assert len({day_of(entry.at) for entry in entries}) > 1
+    assert read.has_meaning(rows).any()
+    assert not read.has_meaning(rows).all()
+    for name, cls_property in vars(Entries).items():
+        if isinstance(cls_property, property):
+            one, other = getattr(read.entries, name), getattr(put.entries, name)
+            assert np.array_equal(one, other), name
+    for one, other in (
+        (read.entries.spread(rows), put.entries.spread(rows)),
+        (read.meet(rows), put.meet(rows)),
+        (read.same_bands(rows, entries), put.same_bands(rows, entries)),
+        (read.meet_foreign(rows), put.meet_foreign(rows)),
+        ((read.weigh(rows).weight,), (put.weigh(rows).weight,)),
+        ((read.surroundings(rows),), (put.surroundings(rows),)),
+    ):
+        assert all(len(column) for column in one)
+        assert all(map(np.array_equal, one, other))
 
 
 def test_times_are_bound_as_those_of_other_queries(store: Store) -> None:

@@ -102,17 +102,20 @@ def test_postings_in_many_runs_are_found_like_those_in_one(monkeypatch: pytest.M
     days = random.integers(100, 103, 500).astype(np.int32)
     keys = random.integers(0, 60, 500).astype(np.uint32)
     found = []
-    for most in (4_000_000, 50, 1):
+    asked = np.arange(60, dtype=np.uint32)
+    for most, often in ((4_000_000, 500), (4_000_000, 20), (50, 500), (50, 20), (1, 500)):
         monkeypatch.setattr("aggregator.cluster.postings.MOST_MERGED", most)
         postings = Postings()
         for start in range(0, 500, 20):
-            part = slice(start, start + 20)
-            postings.add(days[part], keys[part], np.arange(start, start + 20))
-        asked = np.arange(60, dtype=np.uint32)
-        position, rows = postings.find(np.full(60, 101, np.int32), asked, 1)
+            new = np.arange(start, start + 20)
+            for day in range(100, 103):
+                of_day = new[days[new] == day]
+                postings.add(day, keys[of_day], of_day)
+            if (start + 20) % often == 0:
+                position, rows = postings.find(np.full(60, 101, np.int32), asked, 1)
+                assert len(rows) == start + 20
         found.append(sorted(zip(position.tolist(), rows.tolist(), strict=True)))
-    assert found[0] == found[1] == found[2]
-    assert len(found[0]) == 500
+    assert all(one == found[0] for one in found)
 
 
 def test_a_column_grows_while_somebody_looks_at_it_and_while_nobody_does(

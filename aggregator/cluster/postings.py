@@ -51,23 +51,32 @@ class _Run:
 
 
 class Postings:
-    """Keys (numbers below 2^32) of rows, by day. Memory: at most eight bytes for each key of each row."""
+    """Keys (numbers below 2^32) of rows, by day. Memory: at most eight bytes for each key of each row.
+
+    What is added is sorted when it is looked for: much that comes in parts is sorted once.
+    """
 
     def __init__(self) -> None:
-        self._days: dict[int, list[_Run]] = defaultdict(list)
+        self._runs: dict[int, list[_Run]] = defaultdict(list)
+        self._fresh: dict[int, list[tuple[NDArray[np.uint32], NDArray[np.int32]]]] = defaultdict(list)
 
-    def add(self, days: NDArray[np.int32], keys: NDArray[np.uint32], rows: NDArray[np.int64]) -> None:
-        """Makes `rows[i]`, of the day `days[i]`, findable by `keys[i]`."""
-        for day in np.unique(days).tolist():
-            chosen = np.flatnonzero(days == day)
-            runs = self._days[day]
-            keys_of_new, rows_of_new = keys[chosen], rows[chosen].astype(np.int32)
-            # Each run is at least twice as long as the next: few runs to search, and a key is moved seldom.
-            while runs and len(runs[-1].rows) < min(2 * len(rows_of_new), MOST_MERGED - len(rows_of_new)):
-                last = runs.pop()
-                keys_of_new = np.concatenate((last.all_keys(), keys_of_new))
-                rows_of_new = np.concatenate((last.rows, rows_of_new))
-            runs.append(_sorted_run(keys_of_new, rows_of_new))
+    def add(self, day: int, keys: NDArray[np.uint32], rows: NDArray[np.int64]) -> None:
+        """Makes `rows[i]`, of that day, findable by `keys[i]`."""
+        fresh = self._fresh[day]
+        fresh.append((keys, rows.astype(np.int32)))
+        if sum(len(part) for part, _ in fresh) >= MOST_MERGED:
+            self._sort(day)
+
+    def _sort(self, day: int) -> None:
+        parts, runs = self._fresh.pop(day), self._runs[day]
+        # Each run is at least twice as long as the next: few runs to search, and a key is moved seldom.
+        length = sum(len(keys) for keys, _ in parts)
+        while runs and len(runs[-1].rows) < min(2 * length, MOST_MERGED - length):
+            last = runs.pop()
+            parts.insert(0, (last.all_keys(), last.rows))
+            length += len(last.rows)
+        keys, rows = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        runs.append(_sorted_run(keys, rows))
 
     def find(
         self, days: NDArray[np.int32], keys: NDArray[np.uint32], reach: int
@@ -77,7 +86,9 @@ class Postings:
         for day in sorted(
             {day + step for day in np.unique(days).tolist() for step in range(-reach, reach + 1)}
         ):
-            runs = self._days.get(day)
+            if day in self._fresh:
+                self._sort(day)
+            runs = self._runs.get(day)
             if not runs:
                 continue
             near = np.flatnonzero(np.abs(days - day) <= reach)

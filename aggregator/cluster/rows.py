@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import xxhash
 from numpy.typing import NDArray
 
+from aggregator.cluster.columns import SignedColumns, contents_of
 from aggregator.cluster.meaning import MEANING
 from aggregator.cluster.numbering import Numbering
 from aggregator.cluster.postings import DAY_SECONDS
 from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE
 from aggregator.cluster.tokens import RARITY_STEPS
-from aggregator.types import EntryId, Signed, SignedColumns
+from aggregator.types import EntryId
 
 Rows = NDArray[np.int64]
 """Row numbers."""
@@ -111,26 +111,6 @@ class Codes:
         return [codes.setdefault(value, len(codes)) for value in values]
 
 
-def columns_of(entries: Sequence[Signed]) -> SignedColumns:
-    """The entries by columns."""
-    signatures = [entry.signature for entry in entries]
-    return SignedColumns(
-        ids=[entry.id for entry in entries],
-        source_keys=[entry.source_key for entry in entries],
-        langs=[entry.lang for entry in entries],
-        times=[entry.at for entry in entries],
-        truncated=[signature.truncated for signature in signatures],
-        minhashes=[signature.minhash for signature in signatures],
-        titles=[signature.title for signature in signatures],
-        leads=[signature.lead for signature in signatures],
-        bodies=[signature.body for signature in signatures],
-        terms=[signature.terms for signature in signatures],
-        term_marks=[signature.term_marks for signature in signatures],
-        term_rarities=[signature.term_rarity for signature in signatures],
-        meanings=[signature.meaning for signature in signatures],
-    )
-
-
 class Entries:
     """The entries in memory. A row's terms stand at `starts[row]` to `starts[row + 1]` of the term columns."""
 
@@ -166,26 +146,25 @@ class Entries:
         """The rows of entries; one that was here before is found at its new row from now on."""
         first = len(self)
         rows = np.arange(first, first + len(entries.ids), dtype=np.int64)
-        numbers = np.array(entries.ids, dtype=np.int64)
-        self._row_of.put(numbers.view(np.uint64), rows.astype(np.int32))
-        words = np.frombuffer(b"".join(entries.terms), dtype="<u4")
+        self._row_of.put(entries.ids.view(np.uint64), rows.astype(np.int32))
+        words = np.frombuffer(entries.terms, "<u4")
         terms = self._vocabulary.number(words.astype(np.uint64))
-        self._number.extend(numbers)
-        self._at.extend(np.array([at.timestamp() for at in entries.times], dtype=np.float64))
-        self._day.extend((self._at.view[first:] // DAY_SECONDS).astype(np.int32))
+        self._number.extend(entries.ids)
+        self._at.extend(entries.times)
+        self._day.extend((entries.times // DAY_SECONDS).astype(np.int32))
         self._lang.extend(np.array(self._languages.of(entries.langs), dtype=np.int32))
         self._outlet.extend(np.array(self._outlets.of(entries.source_keys), dtype=np.int32))
         self._content.extend(contents_of(entries))
-        lengths = np.array([len(marks) for marks in entries.term_marks], dtype=np.int64)
-        self._starts.extend(self._starts.view[-1] + np.cumsum(lengths))
+        self._starts.extend(self._starts.view[-1] + np.cumsum(entries.term_counts))
         self._term.extend(terms)
         self._word.grow(len(self._vocabulary))
         self._word.view[terms] = words
-        self._mark.extend(np.frombuffer(b"".join(entries.term_marks), dtype=np.uint8))
-        self._rarity.extend(np.frombuffer(b"".join(entries.term_rarities), dtype=np.uint8))
+        self._mark.extend(np.frombuffer(entries.term_marks, np.uint8))
+        self._rarity.extend(np.frombuffer(entries.term_rarities, np.uint8))
         if self.semantic:
-            meanings = b"".join([meaning or bytes(MEANING) for meaning in entries.meanings])
-            self._meaning.extend(np.frombuffer(meanings, dtype=np.int8).reshape(-1, MEANING))
+            self._meaning.grow(len(self))
+            meanings = np.frombuffer(entries.meanings, np.int8).reshape(-1, MEANING)
+            self._meaning.view[rows[entries.encoded]] = meanings
         return rows
 
     def find(self, entries: Sequence[EntryId] | NDArray[np.int64]) -> NDArray[np.int32]:
@@ -205,10 +184,7 @@ class Entries:
 
     @property
     def content(self) -> NDArray[np.uint64]:
-        """A number made of the entry's words and outlet: ties fall the same way in whatever order entries came.
-
-        Not of its time: of an entry without a date that is when it was fetched.
-        """
+        """A number made of the entry's words and outlet (see `columns.contents_of`)."""
         return self._content.view
 
     @property
@@ -264,19 +240,6 @@ class Entries:
         before = np.cumsum(lengths) - lengths
         owner = np.repeat(np.arange(len(rows)), lengths)
         return owner, np.arange(len(owner)) + np.repeat(starts[rows] - before, lengths)
-
-
-def contents_of(entries: SignedColumns) -> NDArray[np.uint64]:
-    """See `Entries.content`."""
-    parts = zip(entries.minhashes, entries.titles, entries.leads, entries.bodies, entries.terms, strict=True)
-    told = zip(entries.source_keys, entries.langs, entries.truncated, strict=True)
-    return np.array(
-        [
-            xxhash.xxh3_64_intdigest(b"".join(part) + f"{source} {lang} {truncated}".encode())
-            for part, (source, lang, truncated) in zip(parts, told, strict=True)
-        ],
-        dtype=np.uint64,
-    )
 
 
 RARITIES = np.arange(256) / RARITY_STEPS

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from aggregator.cluster.columns import SignedColumns, columns_of
 from aggregator.cluster.meaning import VECTOR, to_bytes
 from aggregator.cluster.postings import Postings
-from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Recent, Rows, columns_of
-from aggregator.cluster.signature import BAND_ROWS, band_keys
-from aggregator.types import Signed, SignedColumns
+from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Recent, Rows
+from aggregator.cluster.signature import BAND_ROWS, PERMUTATIONS, band_keys
+from aggregator.types import Signed
 
 EXPECTED = 300.0
 """Entries that a language's word list counts for beside the window's own: what a word's rarity is before the
@@ -57,6 +58,9 @@ LEVELS = 256
 USUAL = 10
 PAIRS_AT_ONCE = 4096
 KNOWN_DAYS = 64
+
+COUNTED = 50_000
+"""Rows of a day whose terms are counted at once: 40 MB of intermediate values."""
 
 LOOKED_UP_BANDS = 16
 """Bands of the MinHash by which copies meet that share no rare term, or share theirs with hundreds: two
@@ -165,17 +169,17 @@ class Window:
         ):
             column.grow(len(self.entries))
         self._alive.extend(np.ones(len(rows), np.bool_))
-        owner, at = self.entries.spread(rows)
         days = self.entries.day[rows]
-        self._terms.add(days[owner], self.entries.term[at].astype(np.uint32), rows[owner])
-        worded = np.flatnonzero(np.bincount(owner, minlength=len(rows)))
-        if len(worded):
-            keys = _bands([entries.minhashes[place] for place in worded.tolist()])
-            self._bands.add(
-                np.repeat(days[worded], keys.shape[1]), keys.ravel(), np.repeat(rows[worded], keys.shape[1])
-            )
+        minhashes = np.frombuffer(entries.minhashes, "<u4").reshape(-1, PERMUTATIONS)
         for day in np.unique(days).tolist():
-            self._rows_of_day.setdefault(day, []).append(rows[days == day].astype(np.int32))
+            chosen = days == day
+            self._rows_of_day.setdefault(day, []).append(rows[chosen].astype(np.int32))
+            worded = np.flatnonzero(chosen & (entries.term_counts > 0))
+            if len(worded):
+                owner, at = self.entries.spread(rows[worded])
+                self._terms.add(day, self.entries.term[at].astype(np.uint32), rows[worded[owner]])
+                keys = _bands(minhashes[worded])
+                self._bands.add(day, keys.ravel(), np.repeat(rows[worded], keys.shape[1]))
         self._recount(rows, 1)
         return rows
 
@@ -195,14 +199,15 @@ class Window:
     def _recount(self, rows: Rows, step: int) -> None:
         self._changes += 1
         days = self.entries.day[rows]
-        owner, at = self.entries.spread(rows)
         for day in np.unique(days).tolist():
-            chosen = days == day
-            self._living[day] += step * int(chosen.sum())
-            terms = self.entries.term[at[chosen[owner]]]
-            for about in range(day - self._reach, day + self._reach + 1):
-                if about in self._counts:
-                    _count(self._counts[about], terms, int(chosen.sum()), self.entries.vocabulary, step)
+            chosen = rows[days == day]
+            self._living[day] += step * len(chosen)
+            near = range(day - self._reach, day + self._reach + 1)
+            counted = [self._counts[about] for about in near if about in self._counts]
+            if counted:
+                terms = self.entries.term[self.entries.spread(chosen)[1]]
+                for counts in counted:
+                    _count(counts, terms, len(chosen), self.entries.vocabulary, step)
 
     def rows_on(self, days: Iterable[int]) -> Rows:
         """The living rows of these days."""
@@ -262,8 +267,10 @@ class Window:
             for near in range(day - self._reach, day + self._reach + 1):
                 rows = self._rows_on(near)
                 rows = rows[self._alive.view[rows]]
-                _, at = self.entries.spread(rows)
-                _count(known, self.entries.term[at], len(rows), self.entries.vocabulary, 1)
+                for start in range(0, len(rows), COUNTED):
+                    part = rows[start : start + COUNTED]
+                    terms = self.entries.term[self.entries.spread(part)[1]]
+                    _count(known, terms, len(part), self.entries.vocabulary, 1)
             if len(self._counts) > KNOWN_DAYS:
                 self._counts.popitem(last=False)
         self._counts.move_to_end(day)
@@ -328,7 +335,8 @@ class Window:
         worded = [place for place, entry in enumerate(entries) if entry.signature.terms]
         if not worded:
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        keys = _bands([entries[place].signature.minhash for place in worded])
+        minhashes = b"".join(entries[place].signature.minhash for place in worded)
+        keys = _bands(np.frombuffer(minhashes, "<u4").reshape(len(worded), -1))
         asking = np.repeat(np.array(worded, dtype=np.int64), keys.shape[1])
         position, found = self._bands.find(self.entries.day[rows[asking]], keys.ravel(), self._reach)
         return self._chosen(rows, asking[position], found.astype(np.int64), np.ones(len(position)))
@@ -567,13 +575,15 @@ def _count(
 ) -> None:
     column, size = counts
     column.grow(vocabulary)
-    np.add.at(column.view, terms, step)
+    if len(terms) > vocabulary:
+        column.view[:vocabulary] += step * np.bincount(terms, minlength=vocabulary)
+    else:
+        np.add.at(column.view, terms, step)
     size[0] += step * rows
 
 
-def _bands(minhashes: Sequence[bytes]) -> NDArray[np.uint32]:
-    values = np.frombuffer(b"".join(minhashes), dtype="<u4").reshape(len(minhashes), -1)
-    return (band_keys(values[:, : LOOKED_UP_BANDS * BAND_ROWS]) >> np.uint64(32)).astype(np.uint32)
+def _bands(minhashes: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    return (band_keys(minhashes[:, : LOOKED_UP_BANDS * BAND_ROWS]) >> np.uint64(32)).astype(np.uint32)
 
 
 def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:

@@ -13,9 +13,10 @@ import numpy as np
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, near, partition
+from aggregator.cluster.columns import contents_of
 from aggregator.cluster.links import LINK, Links, each_once, ends_of, positions
 from aggregator.cluster.postings import day_of
-from aggregator.cluster.rows import Rows, contents_of
+from aggregator.cluster.rows import Rows
 from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.config import Settings
@@ -29,7 +30,6 @@ from aggregator.pipeline.signing import sign_missing
 from aggregator.pipeline.stretches import (
     EXACT_BELOW,
     GROWTH,
-    LOADED,
     Step,
     Stretch,
     stretches,
@@ -377,21 +377,19 @@ class Clusterer:
             wanted |= set(stored_days)
         missing = wanted - self._loaded
         self._loaded |= missing
-        there = np.unique(np.array(stored.signed_on(db, missing), dtype=np.int64))
+        there = stored.signed_on(db, missing)
         there = there[(self._window.entries.find(there) < 0) & ~np.isin(there, list(without))]
-        for start in range(0, len(there), LOADED):
-            found = stored.columns_of(db, there[start : start + LOADED].tolist(), SCHEME)
+        for found in stored.parts_of(db, there, SCHEME):
             rows = self._window.put_columns(found.columns)
-            self._window.remember_among(rows, np.array(found.among, dtype=np.int64))
+            self._window.remember_among(rows, found.among)
         # Where so many may meet that they are more than usual, few of them are more than needed.
         self._most_rows = max(self._most_rows, 2 * len(there))
 
     def _contents(self, db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, int]:
         """As `Entries.content`, of entries that are not in the window."""
         found: dict[EntryId, int] = {}
-        for start in range(0, len(entries), LOADED):
-            columns = stored.columns_of(db, entries[start : start + LOADED], SCHEME).columns
-            found |= dict(zip(columns.ids, contents_of(columns).tolist(), strict=True))
+        for part in stored.parts_of(db, np.array(entries, dtype=np.int64), SCHEME):
+            found |= dict(zip(part.columns.ids.tolist(), contents_of(part.columns).tolist(), strict=True))
         return found
 
     def _ordered(self, db: Connection, entries: Iterable[EntryId]) -> list[EntryId]:

@@ -21,8 +21,7 @@ from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.store import Store
 from aggregator.store.corrections import all_corrections
-from aggregator.store.dialect import chunks
-from aggregator.store.events import columns_of, events_of, signed_entries, signed_on
+from aggregator.store.events import events_of, parts_of, signed_entries, signed_on
 from aggregator.types import Correction, CorrectionKind, EntryId
 
 FEWEST_CASES = 10
@@ -168,8 +167,8 @@ def _see(db: Connection, cases: Sequence[Case], days: float, network: Network) -
     reach = 2 * math.ceil(days)
     known = {day_of(signed.at) for signed in signed_entries(db, spoken)}
     nearby = {day + step for day in known for step in range(-reach, reach + 1)}
-    for part in chunks(sorted(signed_on(db, nearby))):
-        window.put_columns(columns_of(db, part, SCHEME).columns)
+    for part in parts_of(db, signed_on(db, nearby), SCHEME):
+        window.put_columns(part.columns)
     rows = window.entries.find(list(spoken))
     for _ in survey(window, np.sort(rows[rows >= 0]).astype(np.int64)):
         continue

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.network import Network
-from aggregator.cluster.signature import SCHEME
+from aggregator.cluster.signature import PERMUTATIONS, SCHEME
 from aggregator.pipeline.weighing import Weigher, Weighing
 from aggregator.store import Store, StoreError, reach_store
 from aggregator.store import events as stored
@@ -27,9 +27,6 @@ seldom afterwards. With 1.1 five orders of arrival differed by up to 2.1 % of pa
 
 EXACT_BELOW = 500
 """In a window of fewer entries they are weighed anew whenever anything was added: that takes less than a second."""
-
-LOADED = 5_000
-"""Entries read together into memory: some 8 MB."""
 
 LEAST_WEIGHED = 20_000
 """Entries of a stretch, if there are so many: the shorter it is, the sooner its result is kept."""
@@ -141,14 +138,10 @@ def _load(
     """
     waiting: dict[EntryId, str] = {}
     likeness = [np.empty(0, np.uint32)]
-    there = sorted(stored.signed_on(db, days))
-    for start in range(0, len(there), LOADED):
-        found = stored.columns_of(
-            db, there[start : start + LOADED], SCHEME, with_waiting=True, encoded=weigher.network.semantic
-        )
+    there = stored.signed_on(db, days)
+    for found in stored.parts_of(db, there, SCHEME, with_waiting=True, encoded=weigher.network.semantic):
         rows = weigher.window.put_columns(found.columns)
-        weigher.window.remember_among(rows, np.array(found.among, dtype=np.int64))
+        weigher.window.remember_among(rows, found.among)
         waiting |= found.waiting
-        first = b"".join(minhash[:4] for minhash in found.columns.minhashes)
-        likeness.append(np.frombuffer(first, "<u4"))
+        likeness.append(np.frombuffer(found.columns.minhashes, "<u4")[::PERMUTATIONS].copy())
     return waiting, np.concatenate(likeness)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import (
-    ARRAY,
     URL,
     BigInteger,
     ColumnElement,
@@ -37,7 +36,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from aggregator.store.refusals import is_from_outside
 
@@ -119,6 +118,17 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class _Array(UserDefinedType[str]):
+    """PostgreSQL's array of integers as it reads it: a list costs the driver an object for each number."""
+
+    cache_ok = True
+    render_bind_cast = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Its name."""
+        return "BIGINT[]"
+
+
 class _Numbers(TypeDecorator[Sequence[int]]):
     """Many integers as one parameter: JSON on SQLite, an array on PostgreSQL."""
 
@@ -127,11 +137,12 @@ class _Numbers(TypeDecorator[Sequence[int]]):
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """What the database is given."""
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else ARRAY(BigInteger()))
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else _Array())
 
     def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> Any:
         """The numbers as the driver takes them."""
-        return json.dumps(value) if dialect.name == "sqlite" else value
+        numbers = json.dumps(value)
+        return numbers if dialect.name == "sqlite" else f"{{{numbers[1:-1]}}}"
 
 
 class _Listed(FunctionElement[int]):
@@ -204,8 +215,12 @@ def plain_parts(db: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
         yield from db.execute(query).partitions(AT_ONCE)
         return
     compiled = query.compile(dialect=db.dialect)
+    bound = {
+        name: value if (bind := compiled.binds[name].type.bind_processor(db.dialect)) is None else bind(value)
+        for name, value in compiled.params.items()
+    }
     with driver_of(db) as driver, driver.cursor(binary=True) as cursor:
-        cursor.execute(str(compiled), compiled.construct_params())
+        cursor.execute(str(compiled), bound)
         while part := cursor.fetchmany(AT_ONCE):
             yield part
 

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Integer, LargeBinary, Select, cast, delete, func, insert, or_, select, update
 from sqlalchemy import Row as ResultRow
-from sqlalchemy import Select, delete, func, insert, or_, select, update
 from sqlalchemy.engine import Connection
 
+from aggregator.cluster.columns import SignedColumns
 from aggregator.cluster.links import LINK as LINK_TYPE
 from aggregator.cluster.links import Links
 from aggregator.cluster.prepared import Prepared
 from aggregator.store.bulk import insert_many, update_many
+from aggregator.store.columns import whole_columns
 from aggregator.store.dialect import among, chunks, day_number, lock_grouping, plain_rows, wake_listeners
 from aggregator.store.outbox import put_messages
 from aggregator.store.partitions import count_written
@@ -42,12 +48,14 @@ from aggregator.types import (
     Relation,
     Signature,
     Signed,
-    SignedColumns,
     Teaser,
     TeaserKind,
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+LOADED = 5_000
+"""Entries read together into memory: some 8 MB."""
 
 
 def _signed_query() -> Select[Any]:
@@ -155,34 +163,35 @@ def prepared_entries(db: Connection, entries: Iterable[EntryId]) -> list[Prepare
     return [Prepared(EntryId(entry), at, source.casefold(), *told) for entry, at, source, *told in rows]
 
 
-def signed_on(db: Connection, days: Iterable[int]) -> list[EntryId]:
-    """The numbers of the signed entries of some days (days since 1970-01-01 UTC), in no particular order."""
-    found: list[EntryId] = []
-    for day in days:
-        start = EPOCH + timedelta(days=day)
-        query = select(SIGNATURE.c.entry_id).where(
-            SIGNATURE.c.at >= start, SIGNATURE.c.at < start + timedelta(days=1)
-        )
-        found.extend(EntryId(number) for (number,) in plain_rows(db, query))
-    return found
+def signed_on(db: Connection, days: Iterable[int]) -> NDArray[np.int64]:
+    """The numbers of the signed entries of some days (days since 1970-01-01 UTC), in their order."""
+    found = [np.empty(0, np.int64)]
+    wanted = np.unique(np.array(list(days), np.int64))
+    # Days in a row are one question: for a large share of its rows a server reads the whole table.
+    for part in np.split(wanted, np.flatnonzero(np.diff(wanted) > 1) + 1):
+        if len(part):
+            start, end = (EPOCH + timedelta(days=day) for day in (int(part[0]), int(part[-1]) + 1))
+            query = select(SIGNATURE.c.entry_id).where(SIGNATURE.c.at >= start, SIGNATURE.c.at < end)
+            found += whole_columns(db, query)
+    return np.unique(np.concatenate(found))
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Signed entries in the order of their numbers, as the window takes them in.
+    """Signed entries in no particular order, as the window takes them in.
 
     `among`: with each, how many entries its window held when it was last decided on, 0 = never. `waiting`: those
     that wait for the clusterer, with the hash of their content.
     """
 
     columns: SignedColumns
-    among: list[int]
+    among: NDArray[np.int64]
     waiting: dict[EntryId, str]
 
 
 def columns_of(
     db: Connection,
-    entries: Collection[EntryId],
+    entries: NDArray[np.int64],
     scheme: int,
     *,
     with_waiting: bool = False,
@@ -192,38 +201,66 @@ def columns_of(
 
     Of those that wait only the `encoded` if so.
     """
+    title, lead, body = SIGNATURE.c.title, SIGNATURE.c.lead, SIGNATURE.c.body
     columns = select(
-        ENTRY.c.pending,
-        ENTRY.c.content_hash,
-        DECISION.c.among,
+        func.coalesce(DECISION.c.among, 0).label("among"),
         ENTRY.c.id,
         ENTRY.c.source,
         ENTRY.c.lang,
         SIGNATURE.c.at,
         SIGNATURE.c.truncated,
         SIGNATURE.c.minhash,
-        SIGNATURE.c.title,
-        SIGNATURE.c.lead,
-        SIGNATURE.c.body,
+        cast(title.op("||")(lead).op("||")(body), LargeBinary).label("texts"),
+        cast(func.length(title) + func.length(lead) + func.length(body), Integer).label("text_lengths"),
         SIGNATURE.c.terms,
+        cast(func.length(SIGNATURE.c.term_marks), Integer).label("term_counts"),
         SIGNATURE.c.term_marks,
         SIGNATURE.c.term_rarity,
+        SIGNATURE.c.meaning.is_not(None).label("encoded"),
         SIGNATURE.c.meaning,
     )
+    if with_waiting:
+        columns = columns.add_columns(ENTRY.c.pending, ENTRY.c.content_hash)
     columns = columns.join(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
-    columns = columns.outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id).order_by(ENTRY.c.id)
+    columns = columns.outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id)
     columns = columns.where(SIGNATURE.c.scheme == scheme)
     if not with_waiting:
         columns = columns.where(~ENTRY.c.pending)
     elif encoded:
         columns = columns.where(or_(~ENTRY.c.pending, SIGNATURE.c.meaning.is_not(None)))
-    rows = plain_rows(db, columns.where(among(ENTRY.c.id, entries)))
-    waits, hashes, populations, ids, sources, *others = zip(*rows, strict=True) if rows else [()] * 16
-    return Columns(
-        SignedColumns(ids, [source.casefold() for source in sources], *others),
-        [population or 0 for population in populations],
-        {EntryId(number): told for number, told, wait in zip(ids, hashes, waits, strict=True) if wait},
-    )
+    columns = columns.where(among(ENTRY.c.id, entries.tolist()))
+    populations, ids, sources, *told = whole_columns(db, columns)
+    waiting: dict[EntryId, str] = {}
+    if with_waiting:
+        *told, waits, hashes = told
+        waiting = {
+            EntryId(number): read
+            for number, read, wait in zip(ids.tolist(), hashes, waits, strict=True)
+            if wait
+        }
+    return Columns(SignedColumns(ids, [source.casefold() for source in sources], *told), populations, waiting)
+
+
+def parts_of(
+    db: Connection,
+    entries: NDArray[np.int64],
+    scheme: int,
+    *,
+    with_waiting: bool = False,
+    encoded: bool = False,
+) -> Iterator[Columns]:
+    """As `columns_of` of any number of entries, LOADED at a time: the next are read while some are taken in.
+
+    Nothing else may be asked of `db` meanwhile.
+    """
+    read = partial(columns_of, db, scheme=scheme, with_waiting=with_waiting, encoded=encoded)
+    ahead: deque[Future[Columns]] = deque()
+    with ThreadPoolExecutor(1, "reader") as reader:
+        for start in range(0, len(entries), LOADED):
+            ahead.append(reader.submit(read, entries[start : start + LOADED]))
+            if len(ahead) > 1:
+                yield ahead.popleft().result()
+        yield from (part.result() for part in ahead)
 
 
 def count_by_day(db: Connection, first: int, last: int | None = None) -> dict[int, int]:
