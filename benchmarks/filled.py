@@ -95,7 +95,7 @@ def build(store: Store, size: int) -> None:
         db.execute(text("DROP TABLE told"))
     for part in _parts(first.values(), RECORDS):
         with store.write() as db:
-            refresh_records(db, [EventId(event) for event in part], (), (), links_from(()))
+            refresh_records(db, [EventId(event) for event in part], (), links_from(()))
     with store.write() as db:
         db.execute(text("UPDATE event SET relate = false"))
         db.execute(

@@ -99,5 +99,5 @@ def _refresh(store: Store, now: datetime) -> None:
 
 def _refresh_some(db: Connection, events: Sequence[EventId], now: datetime) -> None:
     links = stored.links_of(db, stored.entries_of(db, events))
-    changed, _ = refresh_records(db, events, (), (), links)
+    changed, _ = refresh_records(db, events, (), links)
     stored.add_changes(db, [(event, ChangeKind.UPDATED, None) for event in sorted(changed)], now)

@@ -283,11 +283,11 @@ class Clusterer:
         bonds = bonds_of(db, entries)
         groups = partition(entries, kept, known, bonds)
         written = write_groups(db, groups, current, self._now())
-        stored.settle(db, numbers)
         self._decide(db, found, regroup=False)
         decisions.write_rules(db, _rules(groups, numbers, known, bonds))
         touched = {event for group, event in zip(groups, written.event_of, strict=True) if group & numbers}
         self._refresh(db, touched, numbers, written, known)
+        stored.settle(db, numbers)
         return ClusterReport(
             entries=len(batch),
             created=len(written.created),
@@ -342,15 +342,9 @@ class Clusterer:
         bonds = bonds_of(db, entries)
         groups = partition(entries, (), links, bonds)
         written = write_groups(db, groups, current, self._now())
-        moved = {
-            entry
-            for group, event in zip(groups, written.event_of, strict=True)
-            for entry in group
-            if current.get(entry) != event
-        }
         decisions.regrouped(db, reached)
         decisions.write_rules(db, _rules(groups, reached, links, bonds))
-        self._refresh(db, set(written.event_of), moved, written, links)
+        self._refresh(db, set(written.event_of), written.moves.keys(), written, links)
         return ClusterReport(
             reviewed=len(flagged),
             created=len(written.created),
@@ -414,7 +408,7 @@ class Clusterer:
         links: Links,
     ) -> None:
         everything = set(touched) | written.changed
-        refreshed, _ = refresh_records(db, everything, numbers, written.merged, links)
+        refreshed, _ = refresh_records(db, everything, numbers, links, written)
         updates: list[tuple[EventId, ChangeKind, EventId | None]] = [
             (event, ChangeKind.UPDATED, None)
             for event in sorted((refreshed | written.changed) - written.created)

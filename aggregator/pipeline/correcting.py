@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
-from aggregator.pipeline.grouping import Written, write_groups
+from aggregator.pipeline.grouping import NOTHING_WRITTEN, Written, write_groups
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
@@ -16,8 +16,6 @@ from aggregator.store.corrections import add_corrections, corrections_of, overru
 from aggregator.store.dialect import lock_grouping
 from aggregator.store.reads import event_now
 from aggregator.types import ChangeKind, Correction, CorrectionKind, EntryId, EventId
-
-NONE: frozenset[EventId] = frozenset()
 
 
 class CorrectionError(Exception):
@@ -56,7 +54,7 @@ def pin(store: Store, entry: EntryId, now: datetime) -> Corrected:
         overruled = unpin(db, others)
         unpin(db, [entry])
         add_corrections(db, [Correction(CorrectionKind.PIN, entry, None, now)])
-        _tell(db, Written((), NONE, frozenset({event}), NONE, NONE), now)
+        _tell(db, replace(NOTHING_WRITTEN, changed=frozenset({event})), now)
     return Corrected(event, None, overruled)
 
 
@@ -67,7 +65,7 @@ def release(store: Store, entry: EntryId, now: datetime) -> Corrected:
         event = _event_of(db, entry)
         if not unpin(db, [entry]):
             raise CorrectionError(f"entry {entry} is not pinned: there is nothing to take back")
-        _tell(db, Written((), NONE, frozenset({event}), NONE, NONE), now)
+        _tell(db, replace(NOTHING_WRITTEN, changed=frozenset({event})), now)
     return Corrected(event, None, 0)
 
 
@@ -145,10 +143,13 @@ def _event_of(db: Connection, entry: EntryId) -> EventId:
 
 
 def _tell(db: Connection, written: Written, now: datetime) -> None:
-    """Makes the records of changed events anew, and writes to the change log that they are new."""
+    """Moves entries, makes the records of changed events anew, and writes to the change log that they are new."""
+    stored.move_entries(db, written.moves)
     entries = stored.entries_of(db, written.changed)
     links = stored.links_of(db, entries)
-    refreshed, doubtful = refresh_records(db, written.changed, entries.keys(), written.merged, links)
+    refreshed, doubtful = refresh_records(
+        db, written.changed, entries.keys(), links, replace(written, moves={})
+    )
     refreshed |= relate(db, doubtful)
     updates: list[tuple[EventId, ChangeKind, EventId | None]] = [
         (event, ChangeKind.UPDATED, None) for event in sorted((refreshed | written.changed) - written.created)

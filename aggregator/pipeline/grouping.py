@@ -17,7 +17,8 @@ from aggregator.types import ChangeKind, EntryId, EventId
 class Written:
     """`event_of` each group, in order; the events that are new, whose members changed, and that ended.
 
-    `grown` are those of the changed ones that got entries and are not new.
+    `grown` are those of the changed ones that got entries and are not new. `moves`: the entries that are still to
+    be put into another event, with that event.
     """
 
     event_of: tuple[EventId, ...]
@@ -25,6 +26,11 @@ class Written:
     changed: frozenset[EventId]
     merged: frozenset[EventId]
     grown: frozenset[EventId]
+    moves: Mapping[EntryId, EventId]
+
+
+NONE: frozenset[EventId] = frozenset()
+NOTHING_WRITTEN = Written((), NONE, NONE, NONE, NONE, {})
 
 
 def write_groups(
@@ -34,22 +40,19 @@ def write_groups(
     now: datetime,
     fixed: Mapping[EventId, int] | None = None,
 ) -> Written:
-    """Moves entries so that each group is one event. `current` holds all entries of each event it names.
+    """Makes each group one event, but for moving its entries. `current` holds all entries of each event it names.
 
     `fixed` says of events in which of the groups, by position, their id stays.
     """
     reconciled = reconcile(groups, current, fixed)
     fresh = iter(stored.create_events(db, sum(a.event_id is None for a in reconciled.assignments), now))
     events = tuple(next(fresh) if a.event_id is None else a.event_id for a in reconciled.assignments)
-    stored.move_entries(
-        db,
-        {
-            entry: event
-            for assignment, event in zip(reconciled.assignments, events, strict=True)
-            for entry in assignment.entries
-            if current.get(entry) != event
-        },
-    )
+    moves = {
+        entry: event
+        for assignment, event in zip(reconciled.assignments, events, strict=True)
+        for entry in assignment.entries
+        if current.get(entry) != event
+    }
     stored.merge_events(db, {old: events[index] for old, index in reconciled.merged.items()})
     changed, joined = _write_changes(db, reconciled, events, current, now)
     created = {events[index] for index, a in enumerate(reconciled.assignments) if a.event_id is None}
@@ -59,6 +62,7 @@ def write_groups(
         frozenset(changed),
         frozenset(reconciled.merged),
         frozenset(joined - created),
+        moves,
     )
 
 

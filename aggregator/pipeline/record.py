@@ -10,6 +10,7 @@ import numpy as np
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.links import Links, ends_of, positions
+from aggregator.pipeline.grouping import NOTHING_WRITTEN, Written
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
 from aggregator.store.events import StoredEvent
@@ -36,25 +37,27 @@ def refresh_records(
     db: Connection,
     touched: Collection[EventId],
     entries: Collection[EntryId],
-    merged: Collection[EventId],
     links: Links,
+    written: Written = NOTHING_WRITTEN,
 ) -> tuple[set[EventId], set[EventId]]:
     """The events of `touched` whose record is different now, and those whose related teasers may be: `relate` them.
 
-    `entries` are the entries that came or changed, `merged` the events that ended, `links` all that the entries
-    of `touched` are part of, and maybe more. What is written depends only on the entries, links and groups that
-    stand in the store, so the order in which they came leaves no trace.
+    `entries` are the entries that came or changed, `links` all that the entries of `touched` are part of, and
+    maybe more. The moves of `written`, into events of `touched`, are made with it: a row that is written once
+    costs half of one that is written twice. What is written depends only on the entries, links and
+    groups that stand in the store, so the order in which they came leaves no trace.
     """
-    event_of = stored.entries_of(db, touched)
+    event_of = {**stored.entries_of(db, touched), **written.moves}
+    assert set(event_of.values()) <= set(touched), "an entry moves to an event that is not looked at"
     events = np.array(list(event_of.values()), dtype=np.int64)
     one, other = (positions(np.fromiter(event_of, np.int64, len(event_of)), links[end]) for end in ("a", "b"))
     is_within = (one >= 0) & (other >= 0)
     is_within[is_within] = events[one[is_within]] == events[other[is_within]]
-    changed = _refresh_members(db, touched, links[is_within])
+    changed = _refresh_members(db, event_of, written.moves.keys(), links[is_within])
     telling = links[(links["score"] >= RELATED) & ((one >= 0) | (other >= 0))]
     neighbours = set(stored.events_of(db, ends_of(telling)).values())
-    pointing = stored.teasing_events(db, {*touched, *merged}) | stored.listing_events(db, entries)
-    doubtful = (neighbours | pointing | set(touched)) - set(merged)
+    pointing = stored.teasing_events(db, {*touched, *written.merged}) | stored.listing_events(db, entries)
+    doubtful = (neighbours | pointing | set(touched)) - written.merged
     stored.ask_to_relate(db, doubtful)
     return changed, doubtful
 
@@ -62,15 +65,21 @@ def refresh_records(
 # ---- members: canonical entry, relations, coverage -----------------------------------------------
 
 
-def _refresh_members(db: Connection, events: Collection[EventId], links: Links) -> set[EventId]:
+def _refresh_members(
+    db: Connection, event_of: Mapping[EntryId, EventId], moved: Collection[EntryId], links: Links
+) -> set[EventId]:
+    """Writes the records of the events that these entries are in from now on; those that are different."""
+    events = set(event_of.values())
     before = stored.stored_events(db, events)
-    relations_before = stored.relations_of(db, events)
-    members = stored.members_of(db, events)
-    versions = stored.versions_of(db, [member.id for group in members.values() for member in group])
+    relations_before = stored.relations_of(db, event_of)
+    members: dict[EventId, list[Member]] = defaultdict(list)
+    for member in stored.members(db, event_of):
+        members[event_of[member.id]].append(member)
+    versions = stored.versions_of(db, event_of)
     teasers_before = stored.teasers_of(db, events)
     copies = _copy_groups(links[links["is_copy"]])
     scores = {(EntryId(a), EntryId(b)): score for a, b, score, *_ in links.tolist()}
-    pins = _pins(db, [m.id for group in members.values() for m in group])
+    pins = _pins(db, list(event_of))
     rows: list[StoredEvent] = []
     relations: dict[EntryId, tuple[Relation, float | None]] = {}
     teasers: dict[EventId, list[Teaser]] = {}
@@ -81,7 +90,7 @@ def _refresh_members(db: Connection, events: Collection[EventId], links: Links) 
             rows.append(row)
         for member in group:
             relation = _relation(canonical, member, copies, scores)
-            if relation != relations_before.get(member.id):
+            if member.id in moved or relation != relations_before.get(member.id):
                 relations[member.id] = relation
         others = [member for member in group if member.id != canonical.id]
         shown = list(coverage(canonical, others, versions.get(canonical.id, [])))
@@ -89,7 +98,7 @@ def _refresh_members(db: Connection, events: Collection[EventId], links: Links) 
         if shown != [teaser for teaser in old if teaser.kind is TeaserKind.COVERAGE]:
             teasers[event] = shown + [teaser for teaser in old if teaser.kind is TeaserKind.RELATED]
     stored.write_events(db, rows)
-    stored.write_relations(db, relations)
+    stored.write_relations(db, relations, {entry: event_of[entry] for entry in moved})
     stored.write_teasers(db, teasers)
     return {row.id for row in rows} | set(teasers)
 

@@ -484,16 +484,6 @@ def _member_query() -> Select[Any]:
     )
 
 
-def members_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[Member]]:
-    """The entries of each event, with their texts."""
-    found: dict[EventId, list[Member]] = {}
-    for part in chunks(events):
-        query = _member_query()
-        for row in db.execute(query.where(among(ENTRY.c.event_id, part))).all():
-            found.setdefault(EventId(row.event_id), []).append(_member(row))
-    return found
-
-
 def members(db: Connection, entries: Iterable[EntryId]) -> list[Member]:
     """These entries, with their texts."""
     query = _member_query()
@@ -620,21 +610,24 @@ def write_events(db: Connection, events: Sequence[StoredEvent]) -> None:
     update_many(db, EVENT.c.id, [EVENT.c[name] for name in names], map(values, events))
 
 
-def write_relations(db: Connection, relations: Mapping[EntryId, tuple[Relation, float | None]]) -> None:
-    """Writes how each entry relates to the canonical entry of its event."""
-    rows = ((number, relation.value, score) for number, (relation, score) in relations.items())
-    update_many(db, ENTRY.c.id, (ENTRY.c.relation, ENTRY.c.score), rows)
+def write_relations(
+    db: Connection,
+    relations: Mapping[EntryId, tuple[Relation, float | None]],
+    moves: Mapping[EntryId, EventId],
+) -> None:
+    """Writes how each entry relates to the canonical entry of its event; `moves` are put into that event, too."""
+    told = ENTRY.c.relation, ENTRY.c.score
+    rows = {entry: (relation.value, score) for entry, (relation, score) in relations.items()}
+    staying = ((entry, *row) for entry, row in rows.items() if entry not in moves)
+    update_many(db, ENTRY.c.id, told, staying)
+    moving = ((entry, *rows[entry], event) for entry, event in moves.items())
+    update_many(db, ENTRY.c.id, (*told, ENTRY.c.event_id), moving)
 
 
-def relations_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, tuple[str, float | None]]:
-    """The stored relation and score of every entry of these events."""
-    return {
-        EntryId(row.id): (row.relation, row.score)
-        for part in chunks(events)
-        for row in db.execute(
-            select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(among(ENTRY.c.event_id, part))
-        ).all()
-    }
+def relations_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, tuple[str, float | None]]:
+    """The stored relation and score of every one of these entries."""
+    query = select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(among(ENTRY.c.id, list(entries)))
+    return {EntryId(entry): (relation, score) for entry, relation, score in plain_rows(db, query)}
 
 
 def write_teasers(db: Connection, teasers: Mapping[EventId, Sequence[Teaser]]) -> None:
