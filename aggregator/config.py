@@ -22,9 +22,19 @@ LogFormat = Literal["auto", "text", "json"]
 WORDS = {
     "int_parsing": "give a whole number",
     "int_from_float": "give a whole number",
+    "int_parsing_size": "give a smaller number",
     "float_parsing": "give a number",
+    "greater_than": "give more than {gt:g}",
+    "greater_than_equal": "give at least {ge:g}",
+    "less_than_equal": "give at most {le:g}",
+    "bool_parsing": "give true or false",
+    "literal_error": "give {expected}",
+    "string_too_long": "give at most {max_length} characters",
 }
-"""Our words for what the library says about its own insides."""
+"""Our words for what the library says about its own insides; it names what they are filled in with."""
+
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that a message repeats."""
 
 
 SECRET = {"token", "webhook_url", "webhook_secret"}
@@ -112,9 +122,15 @@ class Settings(BaseSettings):
     @field_validator("allow_addresses", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
-        return value
+        if not isinstance(value, str):
+            return value
+        parts = [part.strip() for part in value.split(",") if part.strip()]
+        try:
+            return tuple(ip_network(part, strict=False) for part in parts)
+        except ValueError:
+            raise ValueError(
+                "give addresses or networks such as 192.168.0.7, 10.0.0.0/8 or fd00::/8"
+            ) from None
 
     @field_validator("web_hosts", mode="before")
     @classmethod
@@ -232,11 +248,14 @@ def _is_key(secret: str) -> bool:
 
 
 def _explain(problem: Any, given: dict[str, Any]) -> str:
-    reason = WORDS.get(str(problem["type"]), str(problem["msg"]).removeprefix("Value error, "))
+    said = str(problem["msg"]).removeprefix("Value error, ")
+    words = WORDS.get(str(problem["type"]))
+    reason = words.format(**problem.get("ctx", {})) if words else said
     if not problem["loc"]:
         return f"settings: {reason}"
     name = str(problem["loc"][0])
     place = f"--{name.replace('_', '-')}" if name in given else f"{PREFIX}{name.upper()}"
     value = given.get(name, os.environ.get(f"{PREFIX}{name.upper()}", problem.get("input")))
-    value = "..." if name in SECRET else value
-    return f"{place}={value}: {reason}"
+    value = "..." if name in SECRET else str(value)
+    shown = value if len(value) <= LONGEST_SHOWN else f"{value[:LONGEST_SHOWN]}…"
+    return f"{place}={shown}: {reason}"

@@ -27,27 +27,33 @@ def test_addresses_are_given_as_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "instead"),
     [
-        ("interval", "soon"),
-        ("interval", "0"),
-        ("host_connections", "0"),
-        ("fetch_timeout", "-1"),
-        ("fetch_timeout", "inf"),
-        ("host_delay", "nan"),
-        ("database", "sqlite:///:memory:"),
-        ("window_days", "0"),
-        ("allow_addresses", "localhost"),
-        ("port", "70000"),
-        ("log_level", "LOUD"),
-        ("database", "mysql://x"),
-        ("user_agent_contact", "a\nb"),
+        ("interval", "soon", "give a whole number"),
+        ("interval", "0", "give at least 1"),
+        ("interval", "9" * 5000, "give a smaller number"),
+        ("host_connections", "0", "give at least 1"),
+        ("fetch_timeout", "-1", "give more than 0"),
+        ("fetch_timeout", "inf", "give at most 3600"),
+        ("host_delay", "nan", "give at most 3600"),
+        ("database", "sqlite:///:memory:", "give a URL such as "),
+        ("window_days", "0", "give more than 0"),
+        ("allow_addresses", "localhost", "give addresses or networks such as "),
+        ("port", "70000", "give at most 65535"),
+        ("semantic", "maybe", "give true or false"),
+        ("log_level", "LOUD", "give 'DEBUG', 'INFO', "),
+        ("database", "mysql://x", "give a URL such as "),
+        ("user_agent_contact", "a\nb", "give printable ASCII"),
+        ("user_agent_contact", "x" * 201, "give at most 200 characters"),
     ],
 )
-def test_a_wrong_setting_is_named_with_its_value(name: str, value: str) -> None:
+def test_a_wrong_setting_is_named_with_its_value_and_what_to_give_instead(
+    name: str, value: str, instead: str
+) -> None:
     with pytest.raises(SettingsError) as error:
         load_settings({name: value})
-    assert f"--{name.replace('_', '-')}={value}: " in str(error.value)
+    shown = value if len(value) <= 80 else f"{value[:80]}…"
+    assert str(error.value).startswith(f"--{name.replace('_', '-')}={shown}: {instead}")
 
 
 def test_intervals_that_contradict_each_other_are_refused() -> None:

@@ -184,6 +184,14 @@ def test_where_there_is_no_feed_none_is_added(
     assert listed(folder) == ()
 
 
+@pytest.mark.parametrize("wrong", ["", "http://[", "ftp://paper.example/feed"])
+def test_what_is_no_address_is_refused_and_nobody_asked(
+    folder: Path, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert add(folder, wrong) == 2
+    assert "this is no http or https address: give that" in capsys.readouterr().err
+
+
 def test_a_server_that_asks_to_be_left_alone_is_asked_no_more(
     loopback: LoopbackServer, parsers: ParserPool
 ) -> None:

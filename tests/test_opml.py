@@ -328,7 +328,7 @@ def test_the_first_of_several_outlines_with_one_address_counts() -> None:
         '<outline text="C" xmlUrl="http://a.example/c"/>'
     )
     assert [feed.title for feed in found.feeds] == ["A", "C"]
-    assert found.warnings == ('Line 2: "B" is left out: line 1 lists the same address.',)
+    assert found.warnings == ('Line 2: "B" is left out: line 1 lists the same address; keep one.',)
 
 
 @given(st.text(min_size=1, alphabet=st.characters(categories=["L", "N"])).map("secret{}".format))

@@ -455,6 +455,7 @@ def test_what_was_given_up_is_shown_and_can_be_sent_again(
     shown = program.run("webhook").stdout
     assert "dead" in shown
     assert "127.0.0.1 answered 500" in shown
+    assert "--retry" in shown
     assert "1 messages wait" in program.run("webhook", "--retry").stdout
     mail.answer(Reply(200))
     mail.now = datetime.now(UTC)

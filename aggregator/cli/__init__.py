@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         _drop_output()
         place = error.filename or "the output"
+        said = error.strerror or error
         return _fault(
-            f"{place}: can't be opened or written ({error.strerror or error}): check its rights and its space",
-            FAILED,
+            f"{place}: can't be opened or written ({said}): check its path, its rights and its space", FAILED
         )
     return status
 

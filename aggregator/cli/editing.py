@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 def add_to_list(settings: Settings, arguments: argparse.Namespace) -> int:
     """Adds a feed to the OPML file: the one at the address, or of the site there; with `--no-fetch` as given."""
-    url = usable_url(arguments.url.strip()) or usable_url(f"https://{arguments.url.strip()}")
+    given = arguments.url.strip()
+    url = usable_url(given) or ("" if "://" in given else usable_url(f"https://{given}"))
     if not url:
         raise OpmlError("this is no http or https address: give that of the feed, or of its site.")
     feeds = read_list(settings).feeds

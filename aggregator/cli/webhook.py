@@ -40,4 +40,5 @@ def webhook(settings: Settings, arguments: argparse.Namespace) -> int:
             for one in troubled
         ]
         print_table(("message", "type", "event#", "tries#", "state", "problem"), rows)
+        sys.stdout.write("What waits is sent again by itself; --retry sends what is dead once more.\n")
     return 0

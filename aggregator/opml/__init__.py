@@ -49,7 +49,10 @@ LONGEST_CATEGORY = 6000
 """Characters of a category; outlines nested deeper add nothing to it. The longest in 118 real lists has 19; without
 an end each feed of a list whose outlines are never closed would carry the titles of all before it."""
 
-SCRAPED = "its address is that of a page which another program takes apart by rules of its own (FreshRSS)"
+SCRAPED = (
+    "its address is that of a page which another program takes apart by rules of its own (FreshRSS); "
+    "look for a feed of that site"
+)
 OTHER_LIST = "it is another list of feeds; import that list itself"
 FOAF_NAMESPACE = "http://xmlns.com/foaf/0.1/"
 
@@ -240,10 +243,12 @@ class _Gathered:
         elif not url:
             self.leave_out(position, feed.title, "its xmlUrl is no http or https address; correct it")
         elif len(url.encode()) > LONGEST_URL:
-            self.leave_out(position, feed.title, f"its xmlUrl is longer than {LONGEST_URL:,} bytes")
+            self.leave_out(
+                position, feed.title, f"its xmlUrl is longer than {LONGEST_URL:,} bytes; shorten it"
+            )
         elif key in self.first_at:
             first = self._line_of(self.first_at[key])
-            self.leave_out(position, feed.title, f"line {first} lists the same address")
+            self.leave_out(position, feed.title, f"line {first} lists the same address; keep one")
         else:
             self.first_at[key] = position
             self.feeds.append(feed if url == feed.url else replace(feed, url=url))

@@ -137,7 +137,8 @@ def _event_of(db: Connection, entry: EntryId) -> EventId:
     found = stored.events_of(db, [entry]).get(entry)
     if found is None:
         raise CorrectionError(
-            f"entry {entry} is in no event: there is no such entry, or it waits to be grouped"
+            f"entry {entry} is in no event: there is no such entry, or it waits to be grouped; "
+            "`event show ID --format json` lists an event's entries"
         )
     return found
 

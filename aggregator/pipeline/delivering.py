@@ -127,7 +127,7 @@ class Courier:
             return
         dead = sum(one.next_at is None for one in undelivered)
         log.warning(
-            "the webhook %s: %d messages not taken, %d of them for good: %s",
+            "the webhook %s: %d messages not taken, %d of them for good (`webhook` lists them): %s",
             self._place,
             len(undelivered),
             dead,

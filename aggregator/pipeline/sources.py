@@ -134,7 +134,7 @@ def _read_errors(name: str) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UnreadableFileError(
-            f"{name}: the compressed file is damaged or cut short ({error}); what came before is kept"
+            f"{name}: the compressed file is damaged or cut short ({error}): get it again; what came before is kept"
         ) from None
     except OSError as error:
         raise UnreadableFileError(
