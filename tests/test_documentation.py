@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,8 +15,9 @@ import pytest
 from aggregator.cli.parser import build_parser
 from aggregator.config import Settings
 from tests.databases import columns_of, query
-from tests.documents import DOCUMENTS, blocks
+from tests.documents import DOCUMENTS, blocks, in_sentences
 from tests.program import ROOT
+from tests.test_architecture import FLOORS
 from tests.test_help import PARSERS
 
 PAGES = [*DOCUMENTS, ROOT / "CHANGELOG.md"]
@@ -32,9 +36,30 @@ def _options() -> set[str]:
     return found
 
 
-def test_every_option_in_the_readme_exists() -> None:
-    commands = README.split("## Commands")[1].split("## Settings")[0]
-    assert set(re.findall(r"`[^`]*?(--[a-z-]+)", commands)) <= _options()
+def test_flags_that_sentences_name_are_there() -> None:
+    sources = "".join(file.read_text() for file in (ROOT / "benchmarks").glob("*.py"))
+    known = _options() | set(re.findall(r"--[a-z-]+", sources))
+    lone = in_sentences(r"^--[a-z].*")
+    assert {flag for _, code in lone for flag in re.findall(r"--[a-z-]+", code)} <= known
+    for document, code in in_sentences(r"^python benchmarks/.*"):
+        source = (ROOT / code.split()[1]).read_text()
+        assert [flag for flag in re.findall(r"--[a-z-]+", code) if flag not in source] == [], (
+            f"{document}: {code}"
+        )
+
+
+def test_files_modules_and_extras_that_sentences_name_are_there() -> None:
+    for document, file in in_sentences(r"(?<![\w./])(?:aggregator|benchmarks|deploy|docs|tests)/[\w./]*"):
+        assert (ROOT / file).exists(), f"{document}: {file}"
+    for document, module in in_sentences(r"-m (tests\.\w+)"):
+        assert find_spec(module), f"{document}: {module}"
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {extra for _, extra in in_sentences(r"\.\[(\w+)\]")} <= set(extras)
+
+
+def test_parts_of_rooms_that_sentences_name_are_there() -> None:
+    for document, name in in_sentences(rf"^(?:{'|'.join(FLOORS)})(?:\.\w+)+$"):
+        assert name.endswith(".py") or pkgutil.resolve_name(f"aggregator.{name}"), f"{document}: {name}"
 
 
 def test_every_command_is_in_the_readme() -> None:

@@ -12,7 +12,7 @@ import pytest
 from aggregator.cli.parser import parse
 from tests.checkout import Checkout, checked_out
 from tests.databases import Databases
-from tests.documents import DOCUMENTS, README, blocks
+from tests.documents import DOCUMENTS, README, blocks, in_sentences
 from tests.program import ROOT
 from tests.servers import path_with_clients
 from tests.test_help import PARSERS
@@ -51,10 +51,13 @@ def _commands(document: Path) -> list[str]:
     return [block.body.strip() for block in blocks(RUN) if block.document == document]
 
 
-def test_the_readmes_command_sets_up_and_serves(checkout: Checkout) -> None:
+def test_the_readmes_command_sets_up_and_serves(checkout: Checkout, kind: str) -> None:
     first, tests = _commands(README)
     assert "pytest" in tests  # continuous integration runs that one
     assert first.startswith(SET_UP)
+    if kind == "postgresql":  # what is set up is the same
+        checkout.set_up()
+        first = first.removeprefix(f"{SET_UP} && ")
     checkout.serve_for_a_moment(first)
 
 
@@ -81,13 +84,8 @@ def test_every_block_is_tried_by_a_test() -> None:
             )
 
 
-def _in_sentences(pattern: str) -> list[tuple[str, str]]:
-    """What the pattern finds in the documents, each with the document's name."""
-    return [(file.name, line) for file in DOCUMENTS for line in re.findall(pattern, file.read_text())]
-
-
 def test_command_lines_within_sentences_are_understood() -> None:
-    for document, line in _in_sentences(r"`(?:[^`\n]*[ /])?(?:run\.py|aggregator) ([a-z][^`]*)`"):
+    for document, line in in_sentences(r"^(?:.*[ /])?(?:run\.py|aggregator) ([a-z].*)"):
         words = [word.strip("[]…") for word in shlex.split(line)]
         try:
             parse([_value(word) for word in words if word not in ("", "or")])
@@ -103,7 +101,7 @@ def _value(word: str) -> str:
 
 
 def test_commands_that_sentences_name_are_there_with_their_flags() -> None:
-    for document, line in _in_sentences(rf"`((?:{'|'.join(filter(None, PARSERS))}) [^`]*)`"):
+    for document, line in in_sentences(rf"^(?:{'|'.join(filter(None, PARSERS))})\s.*"):
         words = re.findall(r"[^\s\[\]]+", line)
         command = " ".join(words[:2]) if " ".join(words[:2]) in PARSERS else words[0]
         assert command not in LEVELS, f"{document}: {line}"

@@ -16,16 +16,11 @@ from aggregator.demo import DemoServer, sample_feeds
 from aggregator.demo.stories import read_items
 from aggregator.pipeline.clock import utc_now
 from tests.databases import count
-from tests.documents import README
+from tests.documents import first_column
 from tests.program import Program, write_jsonl
 from tests.servers import path_with_clients
 
-TABLE = README.read_text().split("## Commands")[1].split("\n\n")[1]
-WRITTEN = [
-    line.removeprefix("run.py").strip()
-    for cell in re.findall(r"^\| (`.*?`) \| ", TABLE, re.MULTILINE)
-    for line in re.findall(r"`([^`]*)`", cell)
-]
+WRITTEN = [line.removeprefix("run.py").strip() for line in first_column("| command |")]
 MOVES = [line for line in WRITTEN if "TARGET_URL" in line]
 STAYS = ("", "serve")
 """Commands that run until they are stopped."""

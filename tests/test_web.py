@@ -33,7 +33,7 @@ from aggregator.web import WebError, WebServer
 from aggregator.web.cursors import CursorError, read_place, write_place
 from aggregator.web.templates import language, marked, shown
 from tests.databases import Databases
-from tests.documents import blocks
+from tests.documents import blocks, first_column
 from tests.pages import ENTRIES, bridge, bring, serving
 
 PAGES = (
@@ -107,6 +107,16 @@ def test_every_page_answers_is_told_apart_and_may_only_be_read(client: httpx.Cli
     assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", tag)
     refused = client.post(path, content=b"x")
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_every_address_of_the_readme_answers(client: httpx.Client) -> None:
+    written = first_column("| address |")
+    assert len(written) > 15
+    for path in written:
+        place = path.replace("ID", "1").replace("WORDS", "bridge").replace("CURSOR", "0")
+        with client.stream("GET", place) as answer:
+            assert answer.status_code == 200, path
+            assert next(answer.iter_raw()), path
 
 
 @pytest.mark.parametrize("path", PAGES)
