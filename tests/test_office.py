@@ -207,3 +207,9 @@ def test_another_takes_over_within_seconds(database: str, tmp_path: Path) -> Non
         assert time.monotonic() - killed_at < TAKE_OVER_SECONDS
         run(tmp_path, "import", file, settings={"DATABASE": database})
         _wait(lambda: _is_at_rest(store))
+
+
+def test_a_role_that_was_given_back_can_be_taken_at_once(store: Store) -> None:
+    for _ in range(50):
+        with Office(store, "cluster") as office:
+            assert office.seek() is not None

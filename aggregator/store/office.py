@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -104,5 +104,9 @@ class Office:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._lock is not None:
+            # The server notices the end of a session a moment later: too late for who wants the role at once.
+            with suppress(DBAPIError):
+                self._lock.exec_driver_sql(f"SELECT pg_advisory_unlock({role_number(self._role)})")
         self._resign()
         self._stack.close()
