@@ -481,7 +481,7 @@ class _Grouping:
 
 def _log_reports(reports: Iterator[PollReport], meters: Meters) -> None:
     for report in reports:
-        meters.tally.update(polls=1, failed=report.result is Result.FAILED, new=report.new)
+        meters.tally.update(polls=1, failed=int(report.result is Result.FAILED), new=report.new)
         meters.polls.labels(report.result).inc()
         meters.poll_seconds.observe(report.seconds)
         meters.entries.inc(report.new)

@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
+from aggregator.cli import USAGE
 from aggregator.cli.parser import as_commands, build_parser
 from aggregator.config import Settings
 from tests.program import ROOT, environment
 
 UNITS = ("aggregator.service", "aggregator-worker@.service")
-OWN = {"Description", "ExecStart", "Environment", "EnvironmentFile"}
+OWN = {"Description", "After", "ExecStart", "Environment", "EnvironmentFile"}
 """What the two units may differ in."""
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 SETTINGS = {f"AGGREGATOR_{name.upper()}" for name in Settings.model_fields}
@@ -54,6 +55,22 @@ def test_both_units_are_watched_and_confined_alike() -> None:
     assert one == other
     assert {("Type", "notify"), ("Restart", "on-failure"), ("ProtectSystem", "strict")} <= set(one)
     assert "WatchdogSec" in dict(one)
+
+
+def test_a_unit_starts_again_for_as_long_as_it_takes_but_not_what_only_a_person_can_mend() -> None:
+    unit = dict(_unit(UNITS[0]))
+    assert unit["StartLimitIntervalSec"] == "0"
+    assert unit["RestartPreventExitStatus"] == str(USAGE)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_all_that_a_unit_names_to_be_written_lies_where_it_may_write(name: str) -> None:
+    unit = _unit(name)
+    writable = Path("/var/lib", dict(unit)["StateDirectory"])
+    assert Path(dict(unit)["WorkingDirectory"]) == writable
+    paths = [value.split("=")[1].removeprefix("sqlite:///") for key, value in unit if key == "Environment"]
+    assert paths
+    assert all(Path(path).parent == writable for path in paths)
 
 
 def _copied() -> list[str]:

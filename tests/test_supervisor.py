@@ -84,6 +84,18 @@ def test_it_says_that_it_is_ready_that_it_lives_and_that_it_ends(tmp_path: Path,
     assert daemon.returncode == 0
 
 
+@pytest.mark.parametrize("manager", ["path"], indirect=True)
+def test_its_status_says_what_was_done(tmp_path: Path, manager: Manager, loopback: LoopbackServer) -> None:
+    loopback.on("/rss", ok())
+    (tmp_path / "feeds.opml").write_text(
+        f"<opml version='2.0'><body><outline xmlUrl='{loopback.url('/rss')}'/></body></opml>"
+    )
+    with _daemon(tmp_path, manager, "--no-web", "--no-cluster"):
+        while (status := manager.wait_for("STATUS")["STATUS"]).startswith("0 polls"):
+            continue
+        assert status == "1 polls (0 failed), 2 entries and 0 events since the start"
+
+
 @pytest.mark.postgresql("only there can one session lock out those that read")
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 def test_a_database_that_hangs_ends_the_signs_of_life_until_it_answers(
