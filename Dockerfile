@@ -6,7 +6,7 @@ COPY aggregator ./aggregator
 RUN python -m venv /opt/aggregator && /opt/aggregator/bin/pip install --no-cache-dir '.[postgresql]'
 
 FROM python:3.12-slim-bookworm
-RUN useradd --system --uid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin aggregator \
+RUN useradd --uid 10001 --home-dir /data --no-create-home --shell /usr/sbin/nologin aggregator \
     && install -d -o aggregator -g aggregator /data
 COPY --from=build /opt/aggregator /opt/aggregator
 COPY feeds.opml /usr/share/aggregator/feeds.opml
@@ -16,7 +16,8 @@ ENV PATH=/opt/aggregator/bin:$PATH \
     AGGREGATOR_DATABASE=sqlite:////data/news.db \
     AGGREGATOR_OPML=/data/feeds.opml \
     AGGREGATOR_LOG_FORMAT=json
-USER aggregator
+# By numbers, or Kubernetes (runAsNonRoot) can't tell that it is not root.
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8000

@@ -90,6 +90,11 @@ def test_the_images_variables_are_settings() -> None:
     assert set(re.findall(r"AGGREGATOR_[A-Z_]+(?==)", DOCKERFILE)) <= SETTINGS
 
 
+def test_the_image_names_its_user_by_the_numbers_that_it_made() -> None:
+    (number,) = re.findall(r"useradd .*--uid (\d+)", DOCKERFILE)
+    assert re.findall(r"^USER (\S+)$", DOCKERFILE, re.MULTILINE) == [f"{number}:{number}"]
+
+
 def test_the_image_runs_by_what_it_takes_alone(tmp_path: Path) -> None:
     """Its files, its pip command (offline, no dependencies), its entry point, from a tree that stays as it is."""
     source, image, data = tmp_path / "source", tmp_path / "image", tmp_path / "data"
