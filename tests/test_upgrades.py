@@ -18,6 +18,7 @@ from aggregator.config import load_settings
 from aggregator.pipeline.checking import find_faults
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.importing import import_lines
+from aggregator.pipeline.signing import sign_missing
 from aggregator.store import Store, open_store
 from aggregator.store.checking import Check
 from aggregator.store.dialect import open_engine
@@ -196,6 +197,26 @@ def test_a_newer_schema_is_refused_and_left_alone(newer: Program, words: tuple[s
     assert "install that version or use another database" in said
     assert newer.query("SELECT version_num FROM alembic_version") == [("9999",)]
     assert newer.contents() == before
+
+
+def test_entries_are_signed_whose_signature_is_older_newer_or_missing(url: str) -> None:
+    store = open_store(url)
+    try:
+        lines = [json.dumps(_entry(f"bridge-{number}", BRIDGE)).encode() for number in range(4)]
+        assert list(import_lines(store, lines, NOW))
+        with store.write() as db:
+            entries = db.execute(text("SELECT id FROM entry ORDER BY id")).scalars().all()
+            for entry, scheme in zip(entries, (SCHEME - 1, SCHEME + 1), strict=False):
+                told = {"entry": entry, "scheme": scheme}
+                db.execute(text("UPDATE signature SET scheme = :scheme WHERE entry_id = :entry"), told)
+            db.execute(text("DELETE FROM signature WHERE entry_id = :entry"), {"entry": entries[2]})
+            while sign_missing(db):
+                continue
+        assert _rows(store, "SELECT entry_id, scheme FROM signature ORDER BY entry_id") == [
+            (entry, SCHEME) for entry in entries
+        ]
+    finally:
+        store.close()
 
 
 def test_signatures_of_another_scheme_are_made_anew_and_never_compared(url: str) -> None:
