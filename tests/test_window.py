@@ -124,6 +124,7 @@ def test_a_column_grows_while_somebody_looks_at_it_and_while_nobody_does(
     monkeypatch.setattr("aggregator.cluster.rows.LARGE", 1000)
     column = Column(np.int32, 3, -1)
     for number in range(2000):
+        column.reserve(number * 7)
         looking = column.view[:1] if number % 2 else None
         column.extend(np.full((5, 3), number, np.int32))
         assert looking is None or looking.base is not None

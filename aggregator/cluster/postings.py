@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,11 +105,24 @@ class Postings:
 
 
 def _sorted_run(keys: NDArray[np.uint32], rows: NDArray[np.int32]) -> _Run:
-    packed = (keys.astype(np.uint64) << np.uint64(32)) | rows.astype(np.uint64)
-    packed.sort()
-    keys, rows = (packed >> np.uint64(32)).astype(np.uint32), packed.astype(np.uint32).view(np.int32)
+    """A run of rows that rise already."""
+    order = order_of(keys & 0xFFFF, keys >> 16)
+    keys, rows = keys[order], rows[order]
     starts = np.flatnonzero(keys[1:] != keys[:-1]) + 1
     if 2 * len(starts) > len(keys):
         return _Run(keys, None, rows)
     ends = np.concatenate(([0], starts, [len(keys)])).astype(np.int32)
     return _Run(keys[ends[:-1]], ends, rows)
+
+
+def order_of(*digits: NDArray[Any]) -> NDArray[np.int64]:
+    """The order of numbers told by their digits below 2^16, the lowest first; equal ones stay in theirs.
+
+    Of sixteen bits at a time numpy sorts by radix: 23 ns each, where its sort of whole numbers takes 20 to 100,
+    depending on the processor.
+    """
+    order = np.argsort(digits[0].astype(np.uint16), kind="stable")
+    for digit in digits[1:]:
+        if digit.any():
+            order = order[np.argsort(digit[order].astype(np.uint16), kind="stable")]
+    return order

@@ -12,7 +12,7 @@ from aggregator.cluster.columns import SignedColumns, contents_of
 from aggregator.cluster.meaning import MEANING
 from aggregator.cluster.numbering import Numbering
 from aggregator.cluster.postings import DAY_SECONDS
-from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE
+from aggregator.cluster.signature import LEAD_SHIFT, MOST_IN_LEAD, MOST_IN_TITLE, MOST_TERMS
 from aggregator.cluster.tokens import RARITY_STEPS
 from aggregator.types import EntryId
 
@@ -51,15 +51,22 @@ class Column:
             self._room[self._size : size] = self._fill
         self._size = max(self._size, size)
 
+    def reserve(self, size: int) -> None:
+        """Has room for `size`, if that is far more than it has; memory is taken where something is put."""
+        if size > 2 * len(self._room):
+            self._move(size)
+
     def _enlarge(self, length: int) -> None:
-        shape = (length, *self._room.shape[1:])
         try:
-            self._room.resize(shape)
+            self._room.resize((length, *self._room.shape[1:]))
         except ValueError:
             # Somebody still looks at it: what they see stays as it is.
-            room = np.zeros(shape, self._room.dtype)
-            room[: self._size] = self._room[: self._size]
-            self._room = room
+            self._move(length)
+
+    def _move(self, length: int) -> None:
+        room = np.zeros((length, *self._room.shape[1:]), self._room.dtype)
+        room[: self._size] = self._room[: self._size]
+        self._room = room
 
 
 class Recent:
@@ -141,6 +148,17 @@ class Entries:
     def vocabulary(self) -> int:
         """How many different terms there are."""
         return len(self._vocabulary)
+
+    def reserve(self, entries: int) -> None:
+        """Has room for so many more entries, if they are more than those that are here."""
+        rows, terms = len(self) + entries, len(self.term) + entries * MOST_TERMS
+        for column in (self._number, self._at, self._day, self._lang, self._outlet, self._content):
+            column.reserve(rows)
+        self._starts.reserve(rows + 1)
+        for column in (self._term, self._mark, self._rarity):
+            column.reserve(terms)
+        if self.semantic:
+            self._meaning.reserve(rows)
 
     def append(self, entries: SignedColumns) -> Rows:
         """The rows of entries; one that was here before is found at its new row from now on."""

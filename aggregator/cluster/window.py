@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from aggregator.cluster.columns import SignedColumns, columns_of
 from aggregator.cluster.meaning import VECTOR, to_bytes
-from aggregator.cluster.postings import Postings
+from aggregator.cluster.postings import Postings, order_of
 from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Recent, Rows
 from aggregator.cluster.signature import BAND_ROWS, PERMUTATIONS, band_keys
 from aggregator.types import Signed
@@ -142,6 +142,7 @@ class Window:
         self._sketches = Recent(np.int8, ECHO, MOST_SKETCHES)
         self._echoes = Recent(np.int8, ECHO, MOST_SKETCHES)
         self._usual_echo = Column(np.float32)
+        self._of_rows = (self._among, self._settled, self._near, self._closeness, self._usual_echo)
         self._changes = 0
         self._kept_idf: tuple[int, NDArray[np.float32]] = (-1, np.empty(0, np.float32))
 
@@ -149,6 +150,12 @@ class Window:
     def semantic(self) -> bool:
         """Whether what entries mean is known and compared, too."""
         return self.entries.semantic
+
+    def reserve(self, entries: int) -> None:
+        """Has room for so many more entries, if they are more than those that are here."""
+        self.entries.reserve(entries)
+        for column in (self._alive, *self._of_rows):
+            column.reserve(len(self.entries) + entries)
 
     def put(self, entries: Sequence[Signed]) -> Rows:
         """The rows of entries, which are findable from now on; an entry that was here before gets a new row."""
@@ -160,13 +167,7 @@ class Window:
         if (known >= 0).any():
             self._bury(known[known >= 0].astype(np.int64))
         rows = self.entries.append(entries)
-        for column in (
-            self._among,
-            self._settled,
-            self._near,
-            self._closeness,
-            self._usual_echo,
-        ):
+        for column in self._of_rows:
             column.grow(len(self.entries))
         self._alive.extend(np.ones(len(rows), np.bool_))
         days = self.entries.day[rows]
@@ -392,7 +393,7 @@ class Window:
         """Each pair once, of every asking row's the CANDIDATES of most worth."""
         kept = self._may_meet(rows[asking], found)
         asking, found, worth = asking[kept], found[kept], worth[kept]
-        order = _by_pair(asking, found)
+        order = order_of(found & 0xFFFF, found >> 16, asking)
         packed, worth = (asking[order] << 32) | found[order], worth[order]
         starts = np.flatnonzero(np.diff(packed, prepend=-1))
         if not len(starts):
@@ -620,15 +621,6 @@ def _best(
     lengths = np.diff(first, append=len(order))
     rank = np.arange(len(order)) - np.repeat(first, lengths)
     return order[rank < most]
-
-
-def _by_pair(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The order of pairs of numbers below 2^16 and 2^32: in sixteen bits at a time, numpy sorts by radix."""
-    order = np.argsort((other & 0xFFFF).astype(np.uint16), kind="stable")
-    for digit in (other >> 16, one):
-        if len(digit) and digit.max() > 0:
-            order = order[np.argsort(digit[order].astype(np.uint16), kind="stable")]
-    return order
 
 
 def _bucket(words: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -373,6 +373,7 @@ class Clusterer:
         self._loaded |= missing
         there = stored.signed_on(db, missing)
         there = there[(self._window.entries.find(there) < 0) & ~np.isin(there, list(without))]
+        self._window.reserve(len(there))
         for found in stored.parts_of(db, there, SCHEME):
             rows = self._window.put_columns(found.columns)
             self._window.remember_among(rows, found.among)

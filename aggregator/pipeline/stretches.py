@@ -139,6 +139,7 @@ def _load(
     waiting: dict[EntryId, str] = {}
     likeness = [np.empty(0, np.uint32)]
     there = stored.signed_on(db, days)
+    weigher.window.reserve(len(there))
     for found in stored.parts_of(db, there, SCHEME, with_waiting=True, encoded=weigher.network.semantic):
         rows = weigher.window.put_columns(found.columns)
         weigher.window.remember_among(rows, found.among)

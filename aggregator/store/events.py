@@ -54,7 +54,7 @@ from aggregator.types import (
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-LOADED = 5_000
+LOADED = 2_500
 """Entries read together into memory: some 8 MB."""
 
 
