@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import socket
@@ -18,7 +19,9 @@ import pytest
 from aggregator.config import load_settings
 from aggregator.demo import DemoServer, expected_events, sample_feeds
 from aggregator.fetch import HostQueue
+from aggregator.opml import OpmlError
 from aggregator.pipeline.clock import utc_now
+from aggregator.pipeline.lists import OpmlWatch
 from aggregator.pipeline.poll import PollWorkers, open_poller
 from aggregator.pipeline.reports import Result
 from aggregator.store import Store, open_store
@@ -242,6 +245,22 @@ def test_a_broken_list_at_the_start_leaves_the_last_good_one_in_force(
     (tmp_path / "feeds.opml").write_bytes(b"<opml><body><outline")
     with _daemon(program, "serve", "--no-web") as daemon:
         _read_until(daemon, f"{STAYS} (1 feeds)")
+
+
+def test_the_garbage_collector_rests_while_a_list_is_put_in_force_and_works_after_it_or_a_refusal(
+    store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "feeds.opml"
+    meanwhile: set[bool] = set()
+    noting = store.guarded(lambda _: meanwhile.add(gc.isenabled()))
+    watch = OpmlWatch(noting, load_settings({"opml": file}))
+    with pytest.raises(OpmlError):
+        watch.start()
+    assert gc.isenabled()
+    file.write_text("<opml><body><outline xmlUrl='https://paper.example/feed'/></body></opml>")
+    watch.start()
+    assert meanwhile == {False}
+    assert gc.isenabled()
 
 
 def test_a_page_without_a_place_does_not_hold_up_the_rest(tmp_path: Path, program: Program) -> None:
