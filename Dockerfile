@@ -25,5 +25,5 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=8)"]
 # A list of one's own is mounted at /data/feeds.opml or saved there; else it begins with the one of the project.
-ENTRYPOINT ["sh", "-c", "[ -e \"$AGGREGATOR_OPML\" ] || { cp /usr/share/aggregator/feeds.opml \"$AGGREGATOR_OPML.$$\" && mv -n \"$AGGREGATOR_OPML.$$\" \"$AGGREGATOR_OPML\"; }; exec aggregator \"$@\"", "aggregator"]
+ENTRYPOINT ["sh", "-c", "[ -e \"$AGGREGATOR_OPML\" ] || { new=$(mktemp \"$AGGREGATOR_OPML.XXXXXX\") && cp /usr/share/aggregator/feeds.opml \"$new\" && mv -n \"$new\" \"$AGGREGATOR_OPML\"; rm -f \"$new\"; }; exec aggregator \"$@\"", "aggregator"]
 CMD ["serve"]

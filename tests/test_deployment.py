@@ -20,6 +20,7 @@ import yaml
 from aggregator.cli import USAGE
 from aggregator.cli.parser import as_commands, build_parser
 from aggregator.config import Settings
+from tests.checkout import write_program
 from tests.program import ROOT, environment
 
 UNITS = ("aggregator.service", "aggregator-worker@.service")
@@ -128,6 +129,31 @@ def test_the_image_runs_by_what_it_takes_alone(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["feeds_failed"] == 0
     assert sorted(image.rglob("*")) == before
+
+
+COPY = """#!/bin/sh
+# A second container, its processes numbered alike, begins and dies within its copy once the first has made its own.
+if [ "$SECOND" ]; then head -c 5 "$1" > "$2"; exit 1; fi
+cat "$1" > "$2"; SECOND=1 sh -c "$ENTRY"
+"""
+
+
+def test_containers_that_begin_on_one_empty_volume_leave_it_a_whole_list(tmp_path: Path) -> None:
+    programs, volume, given = tmp_path / "bin", tmp_path / "volume", tmp_path / "given.opml"
+    volume.mkdir()
+    given.write_text("a whole list")
+    write_program(programs / "cp", COPY)
+    write_program(programs / "aggregator", "#!/bin/sh\n")
+    (entry,) = re.findall(r"^ENTRYPOINT (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    _, _, script, _ = json.loads(entry)
+    script = script.replace("$$", "1").replace("/usr/share/aggregator/feeds.opml", str(given))
+    variables = {
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "AGGREGATOR_OPML": str(volume / "feeds.opml"),
+        "ENTRY": script,
+    }
+    subprocess.run(["sh", "-c", script], env=variables, check=True, capture_output=True)
+    assert {file.name: file.read_text() for file in volume.iterdir()} == {"feeds.opml": "a whole list"}
 
 
 def _services() -> dict[str, Any]:
