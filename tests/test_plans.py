@@ -29,7 +29,7 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "due feeds": lambda db: feeds.due_feeds(db, NOW),
     "the lease of due feeds": lambda db: feeds.lease_feeds(db, "one", NOW, 100),
     "the next due feed": lambda db: feeds.next_due(db, NOW),
-    "whether anything waits": events.awaits_grouping,
+    "whether anything waits": entries.awaits_grouping,
     "how much waits": entries.count_pending,
     "what waits": lambda db: events.pending_entries(db, 250),
     "what waits, by likeness": lambda db: events.pending_by_likeness(db, 250, encoded=False),

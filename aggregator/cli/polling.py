@@ -17,7 +17,7 @@ from aggregator.pipeline.reports import ClusterReport, PollReport, Result
 from aggregator.store import Store, open_store
 from aggregator.store.clocks import doubt_future
 from aggregator.store.dialect import hold_polling
-from aggregator.store.events import awaits_grouping
+from aggregator.store.entries import awaits_grouping
 from aggregator.store.feeds import end_leases
 from aggregator.types import FeedState
 

@@ -41,7 +41,7 @@ from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
 from aggregator.store.dialect import lock_grouping
-from aggregator.store.entries import count_pending
+from aggregator.store.entries import awaits_grouping, count_pending
 from aggregator.types import (
     ChangeKind,
     CorrectionKind,
@@ -125,7 +125,7 @@ class Clusterer:
     def _steps(self) -> Iterator[ClusterReport]:
         if self._is_at_rest:
             with self._store.read() as db:
-                if not stored.awaits_grouping(db):
+                if not awaits_grouping(db):
                     return
         self._is_at_rest = False
         while True:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy import delete, func, insert, literal, or_, select, update
 from sqlalchemy.engine import Connection
 
 from aggregator.store.activity import count_activity
@@ -15,7 +15,7 @@ from aggregator.store.feeds import write_seen, write_state
 from aggregator.store.hosts import leave_host
 from aggregator.store.owned import is_one_of
 from aggregator.store.partitions import count_written
-from aggregator.store.tables import ALIAS, ENTRY, LISTED, SIGNATURE, VERSION
+from aggregator.store.tables import ALIAS, DECISION, ENTRY, EVENT, LISTED, SIGNATURE, VERSION
 from aggregator.types import (
     NOTHING_SEEN,
     Brought,
@@ -282,3 +282,13 @@ def _listed_values(number: EntryId, entry: Entry) -> list[dict[str, Any]]:
 def count_pending(db: Connection) -> int:
     """How many entries wait for the clusterer."""
     return int(db.execute(select(func.count()).select_from(ENTRY).where(ENTRY.c.pending)).scalar_one())
+
+
+def awaits_grouping(db: Connection) -> bool:
+    """Whether entries wait for the clusterer, or events for being looked at again."""
+    waiting = (
+        select(ENTRY.c.id).where(ENTRY.c.pending),
+        select(DECISION.c.entry_id).where(DECISION.c.regroup),
+        select(EVENT.c.id).where(EVENT.c.relate),
+    )
+    return bool(db.execute(select(or_(*(query.exists() for query in waiting)))).scalar_one())

@@ -102,16 +102,6 @@ def pending_entries(db: Connection, limit: int, *, encoded: bool = False) -> lis
     return [_signed(row) for row in db.execute(query).all()]
 
 
-def awaits_grouping(db: Connection) -> bool:
-    """Whether entries wait for the clusterer, or events for being looked at again."""
-    waiting = (
-        select(ENTRY.c.id).where(ENTRY.c.pending),
-        select(DECISION.c.entry_id).where(DECISION.c.regroup),
-        select(EVENT.c.id).where(EVENT.c.relate),
-    )
-    return bool(db.execute(select(or_(*(query.exists() for query in waiting)))).scalar_one())
-
-
 def pending_by_likeness(db: Connection, limit: int, *, encoded: bool) -> list[EntryId]:
     """As `pending_entries`, their numbers alone, most copies side by side."""
     first_hash = func.substr(SIGNATURE.c.minhash, 1, 4).label("first_hash")
