@@ -57,6 +57,14 @@ def test_the_columns_of_settled_entries_are_what_was_stored(store: Store) -> Non
         assert column == b"".join(map(attrgetter(name), stored)), name
 
 
+def test_entries_are_read_whether_their_numbers_are_in_a_row_or_far_apart(store: Store) -> None:
+    bring(store, ENTRIES)
+    with store.read() as db:
+        ids = signed_on(db, days_of_few(db, 100))
+        for chosen in (ids, ids[1:-1], ids[::2], np.delete(ids, 3), ids[[0, -1]], ids[:1]):
+            assert sorted(columns_of(db, chosen, SCHEME).columns.ids.tolist()) == chosen.tolist()
+
+
 def test_a_window_read_from_the_store_is_the_one_that_its_entries_make(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

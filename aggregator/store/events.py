@@ -13,7 +13,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Integer, LargeBinary, Select, cast, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    and_,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy import Row as ResultRow
 from sqlalchemy.engine import Connection
 
@@ -55,7 +69,7 @@ from aggregator.types import (
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 LOADED = 2_500
-"""Entries read together into memory: some 8 MB."""
+"""Entries read together into memory: some 4 MB."""
 
 
 def _signed_query() -> Select[Any]:
@@ -212,13 +226,16 @@ def columns_of(
     if with_waiting:
         columns = columns.add_columns(ENTRY.c.pending, ENTRY.c.content_hash)
     columns = columns.join(SIGNATURE, SIGNATURE.c.entry_id == ENTRY.c.id)
-    columns = columns.outerjoin(DECISION, DECISION.c.entry_id == ENTRY.c.id)
+    of_entry = and_(DECISION.c.entry_id == ENTRY.c.id, _lies_between(DECISION.c.entry_id, entries))
+    columns = columns.outerjoin(DECISION, of_entry)
     columns = columns.where(SIGNATURE.c.scheme == scheme)
     if not with_waiting:
         columns = columns.where(~ENTRY.c.pending)
     elif encoded:
         columns = columns.where(or_(~ENTRY.c.pending, SIGNATURE.c.meaning.is_not(None)))
-    columns = columns.where(among(ENTRY.c.id, entries.tolist()))
+    for column in (ENTRY.c.id, SIGNATURE.c.entry_id):
+        columns = columns.where(_lies_between(column, entries))
+    columns = columns.where(_is_named(ENTRY.c.id, entries))
     populations, ids, sources, *told = whole_columns(db, columns)
     waiting: dict[EntryId, str] = {}
     if with_waiting:
@@ -229,6 +246,20 @@ def columns_of(
             if wait
         }
     return Columns(SignedColumns(ids, [source.casefold() for source in sources], *told), populations, waiting)
+
+
+def _lies_between(column: ColumnElement[int], numbers: NDArray[np.int64]) -> ColumnElement[bool]:
+    return column.between(int(numbers[0]), int(numbers[-1]))
+
+
+def _is_named(column: ColumnElement[int], numbers: NDArray[np.int64]) -> ColumnElement[bool]:
+    """Whether the column is one of these numbers, which rise, given that it lies between the first and the last."""
+    first, last = int(numbers[0]), int(numbers[-1])
+    if last - first > 2 * len(numbers):
+        return among(column, numbers.tolist())
+    # Of numbers in a row tables are read in their order: looking up each takes a server three times as long.
+    others = np.setdiff1d(np.arange(first, last + 1), numbers)
+    return ~among(column, others.tolist()) if len(others) else true()
 
 
 def parts_of(
