@@ -21,7 +21,7 @@ from aggregator.demo import DemoServer, expected_events, sample_feeds
 from aggregator.fetch import HostQueue
 from aggregator.opml import OpmlError
 from aggregator.pipeline.clock import utc_now
-from aggregator.pipeline.lists import OpmlWatch
+from aggregator.pipeline.lists import OpmlWatch, put_in_force, read_file
 from aggregator.pipeline.poll import PollWorkers, open_poller
 from aggregator.pipeline.reports import Result
 from aggregator.store import Store, open_store
@@ -183,8 +183,10 @@ def test_a_touched_list_is_not_taken_for_another(edited: Edited) -> None:
         (lambda _whole: b"", "is empty: restore it"),
         (lambda whole: whole[:40] + bytes(len(whole) - 40), "binary content at line"),
         (lambda whole: whole.replace(b"http:", b"htp:"), "Line 2: "),
+        (lambda whole: whole.replace(b"xmlUrl", b"xmlURI"), "Line 2: "),
+        (lambda _whole: b"<opml version='2.0'></opml>", "has no <body>"),
     ],
-    ids=["torn", "emptied", "zeros", "no feed"],
+    ids=["torn", "emptied", "zeros", "no feed", "no address", "no body"],
 )
 def test_a_broken_list_leaves_the_last_good_one_in_force_and_is_told_once(
     edited: Edited, broken: Callable[[bytes], bytes], says: str
@@ -216,6 +218,50 @@ def test_a_list_that_is_emptied_on_purpose_lets_all_feeds_go_and_their_entries_s
     edited.replace(edited.content())
     edited.wait_for()
     assert program.count("v1_entry") == entries
+
+
+@pytest.mark.parametrize(
+    "emptied",
+    [
+        '<opml version="2.0"><head/><body/></opml>',
+        "<opml version='2.0'><body><outline text='World'><outline text='Europe'/></outline></body></opml>",
+    ],
+    ids=["nothing", "categories"],
+)
+def test_a_list_without_a_feed_never_empties_a_longer_one_and_says_once_how_to_do_it(
+    emptied: str, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def save(*names: str) -> None:
+        outlines = "".join(f"<outline xmlUrl='https://{name}.example/feed'/>" for name in names)
+        file.write_text(f"<opml version='2.0'><body>{outlines}</body></opml>" if names else emptied)
+
+    def in_force() -> int:
+        with store.read() as db:
+            return len(listed_feeds(db))
+
+    file = tmp_path / "feeds.opml"
+    settings = load_settings({"opml": file})
+    save(*"abcdefgh")
+    watch = OpmlWatch(store, settings)
+    watch.start()
+    save()
+    for _ in range(3):
+        watch.look()
+    (said,) = caplog.messages
+    assert "it lists no feed" in said
+    assert "leave one" in said
+    assert said.endswith(f"{STAYS}.")
+    OpmlWatch(store, settings).start()
+    assert f"{STAYS} (8 feeds)" in caplog.messages[-1]
+    with pytest.raises(OpmlError, match="it lists no feed"):
+        put_in_force(store, read_file(settings), settings)
+    assert in_force() == 8
+    save("a")
+    watch.look()
+    assert in_force() == 1
+    save()
+    watch.look()
+    assert in_force() == 0
 
 
 def test_a_feed_that_comes_back_has_its_entries_and_its_history(edited: Edited) -> None:

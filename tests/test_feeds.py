@@ -80,7 +80,7 @@ def test_a_check_polls_and_says_what_to_do_and_leaves_the_list_alone(
 
 
 def test_a_table_of_feeds_shows_no_credentials(listed: Program) -> None:
-    assert "No feeds yet" in listed.run("feeds", "list").stdout
+    assert "No feeds: " in listed.run("feeds", "list").stdout
     listed.run("poll")
     table = listed.run("feeds", "list").stdout
     assert "/gone" in table

@@ -313,6 +313,36 @@ def test_an_empty_group_is_no_cause_for_a_warning() -> None:
     assert read('<outline text="Later"/><outline text="Empty"></outline>') == FeedList("My feeds", (), ())
 
 
+@pytest.mark.parametrize("attribute", ["xmlURI", "xml_url", "url", "feed", "href"])
+def test_an_address_in_an_attribute_of_another_name_is_no_feed_and_told(attribute: str) -> None:
+    expected = ('Line 2: "A" is left out: it has no xmlUrl; add the address of the feed.',)
+    for end in ("/>", "></outline>", ">\n</outline>"):
+        assert read(f'\n<outline text="A" {attribute}="HTTPS://a.example/feed"{end}').warnings == expected
+
+
+def test_the_addresses_of_a_category_and_of_namespaces_are_no_cause_for_a_warning() -> None:
+    feed = '<outline xmlUrl="http://a.example/"/>'
+    assert read(f'<outline text="World" icon="http://a.example/icon">{feed}</outline>').warnings == ()
+    assert read('<outline text="Later" xmlns:x="http://x.example/"/>').warnings == ()
+
+
+def test_an_element_that_is_no_outline_but_has_the_address_of_a_feed_is_told() -> None:
+    body = '\n<outlin text="A" XMLURL="http://me:secret@a.example/"/><outline text="B" xmlUrl="http://b.example/"/>'
+    found = read(body)
+    assert [feed.title for feed in found.feeds] == ["B"]
+    assert found.warnings == (
+        'Line 2: "A" is left out: it is no outline; write <outline instead of <outlin.',
+    )
+
+
+@pytest.mark.parametrize("within", ["", "<head/>", '\n<outline text="A" xmlUrl="http://a.example/"/>'])
+def test_a_list_without_a_body_is_told(within: str) -> None:
+    found = read_opml(f'<?xml version="1.0"?>\n<opml version="2.0">{within}</opml>'.encode())
+    assert found.warnings == (
+        "Line 2: the list has no <body>: put all of its outlines between <body> and </body>.",
+    )
+
+
 def test_other_lists_are_not_followed() -> None:
     found = read(
         '<outline type="include" text="Theirs" url="http://a.example/list.opml"/>'

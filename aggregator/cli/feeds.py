@@ -50,7 +50,9 @@ def list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
         ]
         print_table(("id#", "feed", "state", "entries#", "read#", "problem"), rows)
     else:
-        sys.stdout.write("No feeds yet: `poll` reads the list.\n")
+        sys.stdout.write(
+            "No feeds: `feeds add URL` adds one to the list, which `poll` and a running daemon read.\n"
+        )
     return 0
 
 

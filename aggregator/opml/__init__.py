@@ -32,6 +32,7 @@ __all__ = [
 
 URL_BREAKS = re.compile(r"[\t\r\n]+")
 FEED_SCHEME = re.compile(r"^feed:(?://)?(https?://)", re.IGNORECASE)
+ADDRESS = re.compile(r"\s*(?:feed:(?://)?)?https?://", re.IGNORECASE)
 PLAIN_URL = re.compile(r"https?://[a-z0-9.-]+/[!\"$-~]*")
 """Addresses that need no second look: nearly all. Looking at 100,000 costs a second otherwise."""
 
@@ -45,6 +46,7 @@ LONGEST_URL = 2000
 FEED_TYPES = ("rss", "rss1", "rss2", "atom", "feed", "rdf", "json")
 LIST_TYPES = ("link", "include", "source")
 NOTHING_ELSE = re.compile(r"\s*>?\s*\Z")
+ADDRESSED = re.compile(r"[^<>]*\sxmlUrl\s*=", re.IGNORECASE)
 LONGEST_CATEGORY = 6000
 """Characters of a category; outlines nested deeper add nothing to it. The longest in 118 real lists has 19; without
 an end each feed of a list whose outlines are never closed would carry the titles of all before it."""
@@ -53,6 +55,7 @@ SCRAPED = (
     "its address is that of a page which another program takes apart by rules of its own (FreshRSS); "
     "look for a feed of that site"
 )
+NO_BODY = "the list has no <body>: put all of its outlines between <body> and </body>"
 OTHER_LIST = "it is another list of feeds; import that list itself"
 FOAF_NAMESPACE = "http://xmlns.com/foaf/0.1/"
 
@@ -141,6 +144,8 @@ class _Outlines:
         # The category and the settings within each outline that is open.
         self.around: list[tuple[str, FeedSettings]] = []
         self.least_interval = least_interval
+        self.root = root
+        self.has_body = False
         self.prefixes = prefixes_of(tags.read_attributes(root)[0])
         tags.position = root.end  # a sloppy tag may seem to reach as far as the first outline
         self.title: str | None = None
@@ -163,12 +168,15 @@ class _Outlines:
             elif name == "outline":
                 complete = False
                 self._outline(tag)
-            elif name == "title" and self.title is None:
-                self.title = _fold(self.tags.read_text())
             elif name in ("opml", "body"):
                 complete = False
+                self.has_body |= name == "body"
+            else:
+                self._other(tag, name)
         if not complete:
             self.tags.refuse_torn()
+        if not self.has_body:
+            self.gathered.say(self.root.start, NO_BODY)
         return self.gathered.as_list(self.title or "")
 
     def _feed(self, tag: FeedTag) -> None:
@@ -188,7 +196,7 @@ class _Outlines:
         if not address and kind in FEED_TYPES:
             address = other
         is_leaf = is_closed or self.tags.closes_next()
-        names_feed = kind in FEED_TYPES or "xmlurl" in attributes or "htmlurl" in attributes
+        names_feed = kind in FEED_TYPES or "xmlurl" in attributes or _has_address(attributes)
         if is_list and (address or other):
             self.gathered.leave_out(tag.start, title, OTHER_LIST)
         elif address and "+" in kind:
@@ -199,6 +207,20 @@ class _Outlines:
             self.gathered.add(tag.start, Feed(address, title, category, site, settings))
         if not is_closed:
             self.around.append((self._category() if address else self._category_within(title), settings))
+
+    def _other(self, tag: Tag, name: str) -> None:
+        """Takes the list's title; names what is no outline and has the address of a feed. What is within counts."""
+        if name == "title" and self.title is None:
+            self.title = _fold(self.tags.read_text())
+        if not ADDRESSED.match(self.tags.text, tag.end):
+            return
+        position = self.tags.position
+        attributes, _ = self.tags.read_attributes(tag)
+        self.tags.position = position
+        title = _fold(attributes.get("text", "")) or _fold(attributes.get("title", ""))
+        self.gathered.leave_out(
+            tag.start, title, f"it is no outline; write <outline instead of <{tag.name[:SHOWN_TITLE]}"
+        )
 
     def _settings(self, tag: Tag, attributes: dict[str, str], title: str) -> FeedSettings:
         around = self.around[-1][1] if self.around else AS_ALL
@@ -254,10 +276,13 @@ class _Gathered:
             self.feeds.append(feed if url == feed.url else replace(feed, url=url))
 
     def leave_out(self, position: int, title: str, reason: str) -> None:
-        self.warnings.append(f"Line {self._line_of(position)}: {_shown(title)} is left out: {reason}.")
+        self.say(position, f"{_shown(title)} is left out: {reason}")
 
     def warn(self, position: int, title: str, reason: str) -> None:
-        self.warnings.append(f"Line {self._line_of(position)}: {_shown(title)}: {reason}.")
+        self.say(position, f"{_shown(title)}: {reason}")
+
+    def say(self, position: int, what: str) -> None:
+        self.warnings.append(f"Line {self._line_of(position)}: {what}.")
 
     def _line_of(self, position: int) -> int:
         return bisect_left(self.breaks, position) + 1
@@ -312,6 +337,14 @@ def _shown(title: str) -> str:
     words = ("…" if "://" in word or "@" in word.partition(":")[2] else word for word in title.split())
     safe = " ".join(words)[:SHOWN_TITLE]
     return f'"{safe}"' if safe else "an outline without a title"
+
+
+def _has_address(attributes: dict[str, str]) -> bool:
+    """Whether one of OPML's own attributes, or one misspelt, holds an address that can be one of a feed."""
+    return "htmlurl" in attributes or any(
+        ADDRESS.match(value) and ":" not in name and name not in ("text", "title", "xmlns")
+        for name, value in attributes.items()
+    )
 
 
 def _fold(text: str) -> str:

@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 MOST_WARNINGS = 20
 """Warnings about one state of the file that are logged one by one; `feeds check` shows all."""
 
+MOST_EMPTIED = 3
+"""Feeds that a list without any may take out: those of a trial, or the last ones that `feeds remove` takes
+out one by one. A longer list is hardly meant to be emptied, and nothing would be polled from then on."""
+
 SETTLED_SECONDS = 2.0
 """Age of a file from which its time of change tells: some file systems count in steps of two seconds (FAT), most
 in those of the kernel's clock, and two saves within one step may leave the same size."""
@@ -165,7 +169,11 @@ def put_in_force(store: Store, listed: ListFile, settings: Settings) -> ListChan
 
     What changes is found without keeping anybody from writing, and written in transactions of some milliseconds. A
     crash between them leaves a part of it; whoever puts the list in force next does the rest.
+
+    Raises OpmlError if it lists no feed, and more than a few are in force.
     """
+    if not listed.feeds.feeds:
+        _refuse_to_empty(store, settings.opml)
     with store.write() as db:
         later = declare_list(db, listed.source)
     if later is not None:
@@ -178,6 +186,16 @@ def put_in_force(store: Store, listed: ListFile, settings: Settings) -> ListChan
                 return Outdated(listed.source, later)
             write_list(db, part)
     return plan.change
+
+
+def _refuse_to_empty(store: Store, file: Path) -> None:
+    with store.read() as db:
+        count = len(listed_feeds(db))
+    if count > MOST_EMPTIED:
+        raise OpmlError(
+            f"{file}: it lists no feed, and at most {MOST_EMPTIED} are taken out at once by such a list. "
+            f"Restore it; to take out all {count}, leave one, and take that out when the others are gone."
+        )
 
 
 def read_list(settings: Settings) -> FeedList:
