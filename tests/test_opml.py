@@ -140,6 +140,24 @@ def test_comments_and_other_elements_are_passed_over() -> None:
     assert [feed.title for feed in found.feeds] == ["A"]
 
 
+@pytest.mark.parametrize("end", ["", "--", "-- >", "->", "--!>"])
+def test_a_list_with_a_comment_that_hides_outlines_for_want_of_its_end_is_refused(end: str) -> None:
+    message = refusal(opml(
+        f'\n<!-- off for now <outline text="A" xmlUrl="http://a.example/"/> {end}\n'
+        '<outline text="B" xmlUrl="http://b.example/"/>\n<!-- two -->\n<outline xmlUrl="http://c.example/"/>'
+    ))  # fmt: skip
+    assert "The comment at line 2, column 1 has no end before the next one at line 4, column 1" in message
+    assert "-->" in message
+
+
+@pytest.mark.parametrize(
+    "comment", ["<!-- ---- World ---- -->", "<!-- <!-- World -->", "<!-- <outline/> -- off -->"]
+)
+def test_a_comment_with_hyphens_that_hides_no_outline_is_passed_over(comment: str) -> None:
+    feed = only_feed(f'{comment}<outline text="A" xmlUrl="http://a.example/"/>')
+    assert feed.title == "A"
+
+
 def test_namespace_prefixes_are_understood() -> None:
     content = (
         b'<o:opml xmlns:o="http://opml.org/spec2"><o:body><o:outline text="A" '

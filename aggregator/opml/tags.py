@@ -33,6 +33,7 @@ SLOPPY_ATTRIBUTE = re.compile(
     re.DOTALL,
 )
 AFTER_OUTLINE = re.compile(r"</?(?:[\w.-]+:)?(?:outline|body|opml)\b|(?<=[>\s])<!--", re.IGNORECASE)
+HIDDEN_OUTLINE = re.compile(r"<(?:[\w.-]+:)?outline\b", re.IGNORECASE)
 CLOSING_TAG = re.compile(r"\s*</")
 TITLE_TEXT = re.compile(r"\s*(?:<!\[CDATA\[(.*?)\]\]>|([^<]*))", re.DOTALL)
 REFERENCE = re.compile(r"&(?:(#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};)|([A-Za-z][A-Za-z0-9]*;))")
@@ -147,7 +148,21 @@ class Tags:
             end = self.text.find(closer, opener.end()) + len(closer)
         if end < opener.end():
             self.refuse_torn()
+        if opener[1]:
+            self._refuse_unended(opener, end)
         self.position = end
+
+    def _refuse_unended(self, opener: re.Match[str], end: int) -> None:
+        """Raises OpmlError for a comment that goes on into the next one and hides outlines.
+
+        XML forbids "--" within comments; where no other begins, it hides nothing that was not meant.
+        """
+        following = self.text.find("<!--", opener.end(), end)
+        if following >= 0 and HIDDEN_OUTLINE.search(self.text, opener.end(), end):
+            raise OpmlError(
+                f"The comment at {place_of(self.text, opener.start())} has no end before the next one at "
+                f"{place_of(self.text, following)}, and hides outlines: end it with -->."
+            )
 
     def refuse_torn(self) -> NoReturn:
         """Raises OpmlError: the text ends although more had to come."""
