@@ -597,6 +597,56 @@ def test_settings_are_known_by_their_namespace_whatever_its_prefix() -> None:
 
 
 @pytest.mark.parametrize(
+    "declared",
+    [
+        'xmlns:agg="urn:news-event-aggregator:opml"',
+        'xmlns:agg="urn:news-event-aggregator:opml:2"',
+        'xmlns:agg="urn:news-event-agregator:opml:1"',
+        f'xmlns:x="{NAMESPACE}" xmlns:agg="URN:news-event-aggregator:opml"',
+    ],
+)
+def test_a_wrong_address_of_the_namespace_is_told_with_the_right_one(declared: str) -> None:
+    outline = '<outline text="A" xmlUrl="http://a.example/" agg:enabled="false"/>'
+    for content in (
+        f'<?xml version="1.0"?>\n<opml {declared}><body>{outline}</body></opml>',
+        f"<opml>\n<body {declared}>{outline}</body></opml>",
+        f"<opml><body>\n{outline.replace(' ', f' {declared} ', 1)}</body></opml>",
+    ):
+        found = read_opml(content.encode())
+        assert [feed.settings for feed in found.feeds] == [FeedSettings()]
+        (warning,) = found.warnings
+        assert warning.startswith("Line 2: ")
+        assert f'xmlns:agg="{NAMESPACE}"' in warning
+
+
+def test_a_prefix_that_is_not_declared_is_told_with_what_to_write() -> None:
+    found = read('\n<outline text="A" xmlUrl="http://a.example/" a:enabled="false" a:other="1"/>')
+    assert found.feeds[0].settings == FeedSettings()
+    assert found.warnings == ('Line 2: "A": the prefix of a:enabled is not declared: write agg:enabled.',)
+    other = 'xmlns:a="http://other.example/" a:enabled="false"'
+    assert read(f'<outline text="A" xmlUrl="http://a.example/" {other}/>').warnings == ()
+
+
+def test_a_prefix_may_be_declared_on_the_outline_or_around_it() -> None:
+    outline = '<outline text="A" x:weight="2" xmlUrl="http://a.example/" {}/>'
+    declared = f'xmlns:x="{NAMESPACE}"'
+    for body in (outline.format(declared), f"<outline {declared}>{outline.format('')}</outline>"):
+        assert only_feed(body).settings == FeedSettings(weight=2)
+
+
+@pytest.mark.parametrize("name", ["interval", "foo"])
+def test_settings_outside_of_outlines_are_told_with_where_to_write_them(name: str) -> None:
+    for head in (
+        f'<opml\nversion="2.0">\n<body agg:{name}="1h">',
+        f'<?xml version="1.0"?>\n\n<opml agg:{name}="1h"><body>',
+    ):
+        found = read_opml(f'{head}<outline xmlUrl="http://a.example/"/></body></opml>'.encode())
+        assert found.feeds[0].settings == FeedSettings()
+        (warning,) = found.warnings
+        assert warning.startswith(f"Line 3: agg:{name} counts on outlines only: ")
+
+
+@pytest.mark.parametrize(
     ("attribute", "reason"),
     [
         ('agg:intervall="9"', "agg:intervall is unknown: there are agg:interval, agg:enabled, agg:language"),

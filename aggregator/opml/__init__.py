@@ -15,7 +15,7 @@ from functools import cached_property
 from html import escape
 from urllib.parse import urlsplit
 
-from aggregator.opml.settings import NAMESPACE, PREFIX, prefixes_of, read_settings, written
+from aggregator.opml.settings import NAMESPACE, PREFIX, Prefixes, read_settings, written
 from aggregator.opml.tags import FeedTag, OpmlError, Tag, Tags, decode, place_of
 from aggregator.types import AS_ALL, Feed, FeedList, FeedSettings
 
@@ -46,7 +46,7 @@ LONGEST_URL = 2000
 FEED_TYPES = ("rss", "rss1", "rss2", "atom", "feed", "rdf", "json")
 LIST_TYPES = ("link", "include", "source")
 NOTHING_ELSE = re.compile(r"\s*>?\s*\Z")
-ADDRESSED = re.compile(r"[^<>]*\sxmlUrl\s*=", re.IGNORECASE)
+ADDRESSED = re.compile(r"[^<>]*\sxmlUrl\s*=[^<>]*>?", re.IGNORECASE)
 LONGEST_CATEGORY = 6000
 """Characters of a category; outlines nested deeper add nothing to it. The longest in 118 real lists has 19; without
 an end each feed of a list whose outlines are never closed would carry the titles of all before it."""
@@ -146,9 +146,9 @@ class _Outlines:
         self.least_interval = least_interval
         self.root = root
         self.has_body = False
-        self.prefixes = prefixes_of(tags.read_attributes(root)[0])
-        tags.position = root.end  # a sloppy tag may seem to reach as far as the first outline
+        self.prefixes = Prefixes()
         self.title: str | None = None
+        self._frame(root)
 
     def read(self) -> FeedList:
         complete = False
@@ -171,6 +171,7 @@ class _Outlines:
             elif name in ("opml", "body"):
                 complete = False
                 self.has_body |= name == "body"
+                self._frame(tag)
             else:
                 self._other(tag, name)
         if not complete:
@@ -208,15 +209,21 @@ class _Outlines:
         if not is_closed:
             self.around.append((self._category() if address else self._category_within(title), settings))
 
+    def _frame(self, tag: Tag) -> None:
+        """Takes the prefixes that the list or its body declares; settings are nothing that these can have."""
+        attributes, _ = self.tags.read_attributes(tag)
+        self.tags.position = tag.end  # a sloppy tag may seem to reach as far as the first outline
+        for reason in (*self.prefixes.declare(attributes), *self.prefixes.misplaced(attributes)):
+            self.gathered.say(tag.start, reason)
+
     def _other(self, tag: Tag, name: str) -> None:
         """Takes the list's title; names what is no outline and has the address of a feed. What is within counts."""
         if name == "title" and self.title is None:
             self.title = _fold(self.tags.read_text())
-        if not ADDRESSED.match(self.tags.text, tag.end):
+        found = ADDRESSED.match(self.tags.text, tag.end)
+        if found is None:
             return
-        position = self.tags.position
-        attributes, _ = self.tags.read_attributes(tag)
-        self.tags.position = position
+        attributes, _ = Tags(found[0]).read_attributes(Tag(name, closing=False, start=0, end=0))
         title = _fold(attributes.get("text", "")) or _fold(attributes.get("title", ""))
         self.gathered.leave_out(
             tag.start, title, f"it is no outline; write <outline instead of <{tag.name[:SHOWN_TITLE]}"
@@ -226,8 +233,9 @@ class _Outlines:
         around = self.around[-1][1] if self.around else AS_ALL
         if ":" not in "".join(attributes):
             return around
+        misdeclared = self.prefixes.declare(attributes)
         settings, wrong = read_settings(attributes, self.prefixes, around, self.least_interval)
-        for reason in wrong:
+        for reason in (*misdeclared, *wrong):
             self.gathered.warn(tag.start, title, reason)
         return settings
 

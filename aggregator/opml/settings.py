@@ -10,6 +10,7 @@ from typing import Any
 from aggregator.types import FeedSettings
 
 NAMESPACE = "urn:news-event-aggregator:opml:1"
+FAMILY = "urn:news-event-aggregator"
 PREFIX = "agg"
 
 LONGEST_INTERVAL = 31 * 86_400
@@ -69,24 +70,46 @@ READERS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
 """For each attribute: the field of FeedSettings, what reads it (None = bad), and what to write."""
 
 
-def prefixes_of(attributes: Mapping[str, str]) -> frozenset[str]:
-    """The prefixes, with their colon, that stand for our namespace by what the root element declares.
+class Prefixes:
+    """What the prefixes of attributes stand for: for each the declaration that came last before them.
 
-    The usual one counts undeclared, too: it is easily forgotten, and no other meaning is known.
+    That an element ends takes nothing back, so whatever is nested costs nothing. The usual prefix counts
+    undeclared, too: it is easily forgotten, and no other meaning is known.
     """
-    declared = {
-        name.removeprefix("xmlns:"): uri.strip()
-        for name, uri in attributes.items()
-        if name.startswith("xmlns:")
-    }
-    usual = {PREFIX} if declared.get(PREFIX, NAMESPACE) == NAMESPACE else set()
-    return frozenset(
-        f"{prefix}:" for prefix in {p for p, uri in declared.items() if uri == NAMESPACE} | usual
-    )
+
+    def __init__(self) -> None:
+        self.ours = {PREFIX}
+        self.others = {"xml", "xmlns"}
+
+    def declare(self, attributes: Mapping[str, str]) -> list[str]:
+        """Takes what an element declares, and says what is wrong with it."""
+        declared = {
+            name.removeprefix("xmlns:"): uri.strip()
+            for name, uri in attributes.items()
+            if name.startswith("xmlns:")
+        }
+        for prefix, uri in declared.items():
+            these, those = (self.ours, self.others) if uri == NAMESPACE else (self.others, self.ours)
+            these.add(prefix)
+            those.discard(prefix)
+        return [
+            f"xmlns:{_shown(prefix)} is not the namespace of the settings, so those with this prefix don't count: "
+            f'write xmlns:{_shown(prefix)}="{NAMESPACE}"'
+            for prefix, uri in declared.items()
+            if (uri != NAMESPACE and uri.lower().startswith(FAMILY)) or (prefix == PREFIX and not self.ours)
+        ]
+
+    def misplaced(self, attributes: Mapping[str, str]) -> list[str]:
+        """What is wrong with the attributes of an element that is no outline."""
+        return [
+            f"{_shown(name)} counts on outlines only: put all feeds that it is for into one, and write it there"
+            for name in attributes
+            if ":" in name and name.partition(":")[0] in self.ours
+        ]
 
 
 def read_settings(
-    attributes: Mapping[str, str], prefixes: frozenset[str], around: FeedSettings, least_interval: int
+    attributes: Mapping[str, str], prefixes: Prefixes, around: FeedSettings, least_interval: int
 ) -> tuple[FeedSettings, list[str]]:
     """The settings of an outline within one whose settings are `around`, and what is wrong with its attributes.
 
@@ -97,9 +120,13 @@ def read_settings(
     wrong: list[str] = []
     for name, value in attributes.items():
         prefix, colon, local = name.partition(":")
-        if prefix + colon not in prefixes:
+        if not colon or prefix in prefixes.others:
             continue
         known = READERS.get(local)
+        if prefix not in prefixes.ours:
+            if known is not None:
+                wrong.append(f"the prefix of {_shown(name)} is not declared: write {PREFIX}:{local}")
+            continue
         if known is None:
             wrong.append(f"{_shown(name)} is unknown: there are {_names(prefix)}")
             continue
@@ -107,14 +134,14 @@ def read_settings(
         setting = read(value.strip().lower())
         if setting is None:
             wrong.append(f'{name}="{_shown(value)}" is not understood: write {instead}')
-        elif field == "interval" and setting < least_interval:
+            continue
+        found[field] = setting
+        if field == "interval" and setting < least_interval:
             wrong.append(
                 f'{name}="{_shown(value)}" is below MIN_INTERVAL ({least_interval} s), which counts instead: '
                 "write more, or lower MIN_INTERVAL"
             )
             found[field] = least_interval
-        else:
-            found[field] = setting
     return (replace(around, **found) if found else around), wrong
 
 
