@@ -672,6 +672,14 @@ def test_a_setting_that_is_unknown_or_bad_is_said_with_its_line_and_the_rest_sta
     assert feed.settings.weight == (4 if "weight=" not in attribute else 1)
 
 
+def test_days_to_keep_below_those_that_are_grouped_are_told_and_for_ever_is_not() -> None:
+    body = '\n<outline text="A" xmlUrl="http://a.example/" agg:keep-days="{}"/>'
+    found = {days: read_opml(opml(body.format(days)), least_days=4) for days in (0, 3, 4)}
+    assert [one.feeds[0].settings.keep_days for one in found.values()] == [0, 4, 4]
+    told = 'Line 2: "A": agg:keep-days="3" is below WINDOW_DAYS (4 days), which counts instead: write more'
+    assert [one.warnings for one in found.values()] == [(), (f"{told}, or lower WINDOW_DAYS.",), ()]
+
+
 @pytest.mark.parametrize(
     ("url", "other"),
     [

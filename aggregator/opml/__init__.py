@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from html import escape
@@ -60,14 +61,14 @@ OTHER_LIST = "it is another list of feeds; import that list itself"
 FOAF_NAMESPACE = "http://xmlns.com/foaf/0.1/"
 
 
-def read_opml(content: bytes, least_interval: int = 0) -> FeedList:
+def read_opml(content: bytes, least_interval: int = 0, least_days: int = 0) -> FeedList:
     """The feeds that an OPML file lists, in its order, each URL once; a warning for each outline left out.
 
     A URL has its scheme and host in lower case, and feed: schemes replaced; two are the same if they then are,
     but for the path "/", the fragment and the scheme's own port. The category is the titles of the outlines around
     the feed, else the first of its `category` attribute. Attributes of our own namespace set things for a feed, or
-    for all within an outline; intervals are at least `least_interval` seconds. Neither warnings nor errors show a
-    URL: it may hold credentials.
+    for all within an outline; intervals are at least `least_interval` seconds, days to keep entries for at least
+    `least_days`. Neither warnings nor errors show a URL: it may hold credentials.
 
     Raises OpmlError for anything that is no list of feeds, and for a list that stops before its end: half a
     list must never take the place of a whole one.
@@ -79,7 +80,7 @@ def read_opml(content: bytes, least_interval: int = 0) -> FeedList:
         root = tags.next()
     name = root.name.rpartition(":")[2] if root else ""
     if root and name == "opml":
-        return _Outlines(tags, root, least_interval).read()
+        return _Outlines(tags, root, {"interval": least_interval, "keep_days": least_days}).read()
     if name == "rdf" and FOAF_NAMESPACE in text:
         return _read_foaf(text)
     if name in ("rss", "rdf", "feed"):
@@ -138,12 +139,12 @@ def write_opml(feeds: FeedList) -> bytes:
 class _Outlines:
     """Goes once through the tags of an OPML document and gathers its feeds."""
 
-    def __init__(self, tags: Tags, root: Tag, least_interval: int) -> None:
+    def __init__(self, tags: Tags, root: Tag, least: Mapping[str, int]) -> None:
         self.tags = tags
         self.gathered = _Gathered(tags.text)
         # The category and the settings within each outline that is open.
         self.around: list[tuple[str, FeedSettings]] = []
-        self.least_interval = least_interval
+        self.least = least
         self.root = root
         self.has_body = False
         self.prefixes = Prefixes()
@@ -234,7 +235,7 @@ class _Outlines:
         if ":" not in "".join(attributes):
             return around
         misdeclared = self.prefixes.declare(attributes)
-        settings, wrong = read_settings(attributes, self.prefixes, around, self.least_interval)
+        settings, wrong = read_settings(attributes, self.prefixes, around, self.least)
         for reason in (*misdeclared, *wrong):
             self.gathered.warn(tag.start, title, reason)
         return settings

@@ -70,6 +70,13 @@ READERS: Mapping[str, tuple[str, Callable[[str], Any], str]] = {
 """For each attribute: the field of FeedSettings, what reads it (None = bad), and what to write."""
 
 
+LIMITS: Mapping[str, tuple[str, str]] = {
+    "interval": ("MIN_INTERVAL", "s"),
+    "keep_days": ("WINDOW_DAYS", "days"),
+}
+"""For fields that can't be as low as one likes: which setting of the program says so, and its unit."""
+
+
 class Prefixes:
     """What the prefixes of attributes stand for: for each the declaration that came last before them.
 
@@ -109,12 +116,12 @@ class Prefixes:
 
 
 def read_settings(
-    attributes: Mapping[str, str], prefixes: Prefixes, around: FeedSettings, least_interval: int
+    attributes: Mapping[str, str], prefixes: Prefixes, around: FeedSettings, least: Mapping[str, int]
 ) -> tuple[FeedSettings, list[str]]:
     """The settings of an outline within one whose settings are `around`, and what is wrong with its attributes.
 
-    `attributes` have names in lower case. What is wrong says what to write instead; the rest stands. An interval
-    below `least_interval` seconds becomes that.
+    `attributes` have names in lower case. What is wrong says what to write instead; the rest stands. What
+    is below the `least` of its field in FeedSettings, 0 aside, becomes that.
     """
     found: dict[str, Any] = {}
     wrong: list[str] = []
@@ -136,12 +143,13 @@ def read_settings(
             wrong.append(f'{name}="{_shown(value)}" is not understood: write {instead}')
             continue
         found[field] = setting
-        if field == "interval" and setting < least_interval:
+        if field in LIMITS and 0 < setting < least[field]:
+            limit, unit = LIMITS[field]
             wrong.append(
-                f'{name}="{_shown(value)}" is below MIN_INTERVAL ({least_interval} s), which counts instead: '
-                "write more, or lower MIN_INTERVAL"
+                f'{name}="{_shown(value)}" is below {limit} ({least[field]} {unit}), which counts instead: '
+                f"write more, or lower {limit}"
             )
-            found[field] = least_interval
+            found[field] = least[field]
     return (replace(around, **found) if found else around), wrong
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
+import math
 import os
 import socket
 import time
@@ -236,7 +237,7 @@ def _feeds(content: bytes, settings: Settings) -> FeedList:
     """The feeds that the content lists. That none of its outlines can be used is no way to empty the list."""
     file = settings.opml
     try:
-        feeds = read_opml(content, settings.min_interval)
+        feeds = read_opml(content, settings.min_interval, math.ceil(settings.window_days))
     except OpmlError as error:
         raise OpmlError(f"{file}: {error}") from None
     if feeds.warnings and not feeds.feeds:
