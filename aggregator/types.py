@@ -358,7 +358,8 @@ class Failed:
     """An expected failure: `detail` is a plain sentence for the operator.
 
     `retry_after` and `max_age` are the seconds for which the server asked to be left alone, and for which it
-    called its refusal fresh; None if unstated. `status`: of its HTTP answer, None without one.
+    called its refusal fresh; None if unstated. `status`: of its HTTP answer, None without one. `is_unasked`: no
+    connection came about, so no server has been sent anything.
     """
 
     kind: FailureKind
@@ -366,6 +367,7 @@ class Failed:
     retry_after: int | None = None
     max_age: int | None = None
     status: int | None = None
+    is_unasked: bool = False
 
 
 FetchResult = Fetched | NotModified | Failed

@@ -418,8 +418,20 @@ def test_an_address_that_refuses_is_followed_by_the_next(loopback: LoopbackServe
         failure = failed(fetcher, f"http://news.example:{closed_port}/feed")
     assert loopback.requests[0].header("Host") == f"news.example:{loopback.port}"
     assert failure == Failed(
-        FailureKind.CONNECT, f"No connection to news.example, port {closed_port}: Connection refused."
+        FailureKind.CONNECT,
+        f"No connection to news.example, port {closed_port}: Connection refused.",
+        is_unasked=True,
     )
+
+
+def test_a_feed_whose_server_was_met_before_the_failure_counts_as_asked(
+    loopback: LoopbackServer, fetcher: Fetcher
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        closed = f"http://127.0.0.1:{unused.getsockname()[1]}/feed"
+    loopback.on("/feed", Reply(302, (("Location", closed),)))
+    assert not failed(fetcher, loopback.url("/feed")).is_unasked
+    assert failed(fetcher, closed).is_unasked
 
 
 def test_a_name_that_changes_its_meaning_is_checked_again_for_each_connection(

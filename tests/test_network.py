@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import sqlite3
 import subprocess
@@ -203,6 +204,27 @@ def test_a_pass_without_a_network_says_so_once_and_blames_no_feed(listed: tuple[
     assert done.stderr.count("the network is gone") == 1
     assert '"feeds_not_asked": 5' in done.stdout
     assert _health(folder) == {("ok", 0, 2)}
+
+
+POLLS = "SELECT last_polled_at, next_poll_at FROM feed ORDER BY id"
+
+
+def test_a_pass_without_a_network_leaves_on_record_when_feeds_were_asked(listed: tuple[Path, int]) -> None:
+    folder, _ = listed
+    before = query(folder / "news.db", POLLS)
+    run(folder, "poll", "--all", settings=SETTINGS)
+    assert query(folder / "news.db", POLLS) == before
+
+
+def test_a_check_without_a_network_says_that_it_could_not_look(tmp_path: Path) -> None:
+    outlines = "".join(f"<outline xmlUrl='http://{host}:9/'/>" for host in HOSTS)
+    (tmp_path / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
+    settings = SETTINGS | {"MIN_INTERVAL": 600}
+    said = run(tmp_path, "feeds", "check", status=1, settings=settings).stdout
+    assert "5 feeds could not be asked: there is no network." in said
+    found = json.loads(run(tmp_path, "feeds", "check", "--json", status=1, settings=settings).stdout)
+    assert (found["not_asked"], found["to_do"]) == (5, [])
+    assert query(tmp_path / "news.db", "SELECT count(*) FROM feed WHERE last_polled_at IS NULL") == [(5,)]
 
 
 @pytest.mark.sqlite("the network is the same with either; its table is written by hand here")

@@ -12,7 +12,7 @@ from aggregator.cli.screen import age, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.lists import ListFile, Outdated, feeds_to_ask, put_in_force, read_file
-from aggregator.pipeline.reports import PollReport
+from aggregator.pipeline.reports import PollReport, Result
 from aggregator.publish import FeedEvidence, diagnose, feed_advice, feed_json
 from aggregator.publish.diagnosis import LOOKED_AT
 from aggregator.store import Store, open_store
@@ -21,8 +21,8 @@ from aggregator.store.feeds import end_leases, feed_statuses
 from aggregator.store.listing import latest_entries
 from aggregator.types import FeedStatus, Finding
 
-TO_DO = 3
-"""Exit status of a check that found something to do."""
+TO_DO, UNABLE = 3, 1
+"""Exit status of a check that found something to do, and of one that could not ask all feeds."""
 
 
 def list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -57,7 +57,7 @@ def list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Polls every feed that may be asked, then says what a person should do; exit status 3 if there is anything.
+    """Polls every feed that may be asked, then says what a person should do; the exit status tells, too.
 
     A look that kept nothing would cost each server one request more, and break MIN_INTERVAL.
     """
@@ -70,14 +70,20 @@ def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
     finally:
         store.close()
     found = diagnose(evidence, utc_now(), settings.fetch_timeout)
+    not_asked = sum(report.result is Result.OFFLINE for report in reports)
     if arguments.json:
         to_do = [
             feed_json(feed, findings[0].advice) | {"findings": [asdict(finding) for finding in findings]}
             for feed, findings in found
         ]
-        print_json({"feeds": len(evidence), "list": list(warnings), "to_do": to_do})
+        values = {"feeds": len(evidence), "not_asked": not_asked, "list": list(warnings), "to_do": to_do}
+        print_json(values)
     else:
         _print_findings(settings, warnings, found, len(evidence))
+        if not_asked:
+            sys.stdout.write(f"{not_asked:,} feeds could not be asked: there is no network.\n")
+    if not_asked:
+        return UNABLE
     return TO_DO if found or warnings else 0
 
 

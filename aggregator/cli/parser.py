@@ -224,7 +224,10 @@ def _feeds(commands: _Commands) -> None:
     _as_json(feeds.add("list", _list_feeds, "Every listed feed and its state, as last seen."))
     _as_json(
         feeds.add(
-            "check", _check_feeds, "Poll every feed that may be asked, then say what to do about which."
+            "check",
+            _check_feeds,
+            "Poll every feed that may be asked, then say what to do about which; "
+            "exit status 3 if anything, 1 if it could not look.",
         )
     )
     add = feeds.add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
@@ -93,7 +94,7 @@ class Fetcher:
         try:
             result = self._follow(Question.of(state, permits), stops, Deadline(self._timeout))
         except FetchError as error:
-            result = error.failed
+            result = replace(error.failed, is_unasked=error.failed.is_unasked and len(stops) == 1)
         if isinstance(result, Failed) and stops:
             return with_redirect(result, read_target(state.url).host, stops[-1].host)
         return result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpcore
@@ -115,6 +116,19 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         """A connection to the first of the host's permitted addresses that takes one."""
+        try:
+            return self._connect(host, port, local_address, socket_options)
+        except FetchError as error:
+            error.failed = replace(error.failed, is_unasked=True)
+            raise
+
+    def _connect(
+        self,
+        host: str,
+        port: int,
+        local_address: str | None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None,
+    ) -> httpcore.NetworkStream:
         found = self._resolve(host, self._deadline.rest(host))
         permitted = [address for address in found if is_permitted(address, self._allowed)]
         if not permitted:

@@ -37,6 +37,7 @@ from aggregator.store.feeds import (
     renew_leases,
     seen_of,
     some_addresses,
+    unclaim_feed,
 )
 from aggregator.store.hosts import HostBusyError, leave_host, take_turn
 from aggregator.store.processes import process_name
@@ -99,7 +100,7 @@ class Poller:
         host = host_of(state.address)
         try:
             with self.clock.held() as asked, self.store.write() as db:
-                state = claim_feed(db, state, self.worker, asked.at, self.settings)
+                before, state = state, claim_feed(db, state, self.worker, asked.at, self.settings)
                 take_turn(db, state.id, host, self.settings)
         except StaleLeaseError:
             return PollReport(state, Result.PASSED_OVER, 0, 0, 0, "")
@@ -111,6 +112,9 @@ class Poller:
         result = self.fetcher.fetch(question, shared)
         took = time.monotonic() - started - shared.waited
         if self.network.is_to_blame(result, state.address, started):
+            if isinstance(result, Failed) and result.is_unasked:
+                with self.store.write() as db:
+                    unclaim_feed(db, state, before)
             return self.spared(state)
         now = self.clock.moment()
         state = moved_along(state, now.set_since(asked))
@@ -132,7 +136,7 @@ class Poller:
         return replace(report, fetch_seconds=took)
 
     def spared(self, state: FeedState) -> PollReport:
-        """Gives the feed back as it was: that there is no network says nothing of it."""
+        """Gives the feed back: that there is no network says nothing of it."""
         with self.store.write() as db:
             leave_host(db, state.id)
             renew_leases(db, self.worker, [state.id], None)

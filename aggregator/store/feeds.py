@@ -338,6 +338,23 @@ def claim_feed(db: Connection, state: FeedState, worker: str, now: datetime, set
     return replace(state, last_polled_at=now, fence=state.fence + 1)
 
 
+def unclaim_feed(db: Connection, state: FeedState, before: FeedState) -> None:
+    """Takes from the record that the feed was asked with `state`, as no server got to know; `before`: its last.
+
+    Nothing changes if the feed was given to somebody else since, paused, or had its times moved with the clock.
+    """
+    is_as_claimed = (FEED.c.fence == state.fence) & (FEED.c.last_polled_at == state.last_polled_at)
+    due = bindparam("due", before.next_poll_at, type_=UtcDateTime)
+    db.execute(
+        update(FEED)
+        .where(FEED.c.id == state.id, FEED.c.health != FeedHealth.PAUSED, is_as_claimed)
+        .values(
+            last_polled_at=before.last_polled_at,
+            next_poll_at=case((FEED.c.next_poll_at < due, FEED.c.next_poll_at), else_=due),
+        )
+    )
+
+
 def put_off(db: Connection, feeds: Iterable[tuple[FeedId, datetime]]) -> None:
     """Gives feeds a later time for their next poll, and back to whoever is there then."""
     rows = [{"number": number, "next_poll_at": at, "lease_until": None} for number, at in sorted(feeds)]
