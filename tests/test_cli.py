@@ -11,6 +11,7 @@ import subprocess
 import sys
 from contextlib import chdir, closing
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -72,6 +73,13 @@ def test_a_pass_with_nothing_due_loads_neither_parsers_nor_clients_nor_arithmeti
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.fixture
+def folder(tmp_path: Path, empty_file: Path) -> Path:
+    """A folder with an empty database of the usual name."""
+    copyfile(empty_file, tmp_path / "aggregator.db")
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
@@ -95,9 +103,9 @@ def test_a_pass_with_nothing_due_loads_neither_parsers_nor_clients_nor_arithmeti
     ],
 )
 def test_a_fault_is_one_message_that_says_what(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, says: str
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], status: int, says: str
 ) -> None:
-    with chdir(tmp_path):
+    with chdir(folder):
         try:
             ended: int | str | None = main(arguments)
         except SystemExit as end:

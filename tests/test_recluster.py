@@ -13,7 +13,7 @@ from aggregator.pipeline.reclustering import Part, difference
 from aggregator.store import open_store
 from aggregator.store.tables import DECISION, ENTRY, LINK
 from aggregator.types import EntryId, EventId
-from tests.program import run, write_jsonl
+from tests.program import Program, run, write_jsonl
 from tests.test_corrections import BASE, FROST, News, _entry
 
 
@@ -124,9 +124,9 @@ def test_only_entries_since_then_are_weighed(news: News) -> None:
     assert {end for pair in pairs for end in pair} <= old
 
 
-def test_what_it_says_to_people(tmp_path: Path) -> None:
-    assert "nothing is grouped yet" in run(tmp_path, "recluster", status=1).stderr
-    assert "is no date" in run(tmp_path, "recluster", "--since", "soon", status=2).stderr
-    run(tmp_path, "import", write_jsonl(tmp_path / "in.jsonl", BASE))
-    assert "Nothing changes." in run(tmp_path, "recluster", "--dry-run").stdout
-    assert "Nothing has changed." in run(tmp_path, "recluster").stdout
+def test_what_it_says_to_people(program: Program) -> None:
+    assert "nothing is grouped yet" in program.run("recluster", status=1).stderr
+    assert "is no date" in program.run("recluster", "--since", "soon", status=2).stderr
+    program.run("import", write_jsonl(program.folder / "in.jsonl", BASE))
+    assert "Nothing changes." in program.run("recluster", "--dry-run").stdout
+    assert "Nothing has changed." in program.run("recluster").stdout

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from aggregator.pipeline.checking import find_faults, repair
 from aggregator.store import StoreError, open_store
@@ -336,3 +336,70 @@ def test_a_file_that_can_not_shrink_is_rewritten_and_can_from_then_on(
         assert space(db).can_shrink
         assert space(db).empty == 0
     store.close()
+
+
+NEEDING = (
+    ("db", "backup", "copy.db"),
+    ("db", "check"),
+    ("db", "prune"),
+    ("db", "vacuum"),
+    ("status",),
+    ("events",),
+    ("events", "export"),
+    ("event", "show", "1"),
+    ("event", "merge", "1", "2"),
+    ("explain", "1"),
+    ("feeds", "list"),
+    ("webhook",),
+    ("recluster",),
+    ("calibrate",),
+)
+"""Commands that bring nothing."""
+
+
+@pytest.mark.parametrize("words", NEEDING, ids=" ".join)
+def test_what_brings_nothing_makes_no_database(
+    databases: Databases, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    program = Program(tmp_path, databases.bare(tmp_path / "news.db"))
+    place = (
+        str(tmp_path / "news.db") if databases.kind == "sqlite" else str(make_url(program.database).database)
+    )
+    done = program.run(*words, status=1)
+    (told,) = done.stderr.splitlines()
+    assert "there is no database at" in told
+    assert place in told
+    assert "`poll` or `serve` makes one" in told
+    assert not done.stdout
+    assert not list(tmp_path.iterdir())
+    if databases.kind == "postgresql":
+        assert query(program.database, "SELECT 1 FROM pg_tables WHERE schemaname = 'public'") == []
+
+
+@pytest.mark.postgresql("SQLite has no passwords")
+def test_a_place_without_a_database_is_told_without_its_password(
+    databases: Databases, tmp_path: Path
+) -> None:
+    url = make_url(databases.bare()).set(password="hidden")
+    program = Program(tmp_path, url.render_as_string(hide_password=False))
+    told = program.run("status", status=1).stderr
+    assert "there is no database at" in told
+    assert "hidden" not in told
+
+
+@pytest.mark.sqlite("PostgreSQL has no such files")
+def test_an_empty_file_is_no_database_and_stays_empty(databases: Databases, tmp_path: Path) -> None:
+    program = Program(tmp_path, databases.bare(tmp_path / "news.db"))
+    (tmp_path / "news.db").touch()
+    assert "there is no database at" in program.run("db", "check", status=1).stderr
+    assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("news.db", 0)]
+
+
+@pytest.mark.sqlite("a file of its own")
+def test_a_feed_is_taken_out_by_its_title_without_a_database(tmp_path: Path, databases: Databases) -> None:
+    program = Program(tmp_path, databases.bare(tmp_path / "news.db"))
+    (tmp_path / "feeds.opml").write_text(
+        "<opml><body><outline text='A' xmlUrl='http://a.example/'/></body></opml>"
+    )
+    program.run("feeds", "remove", "A")
+    assert not (tmp_path / "news.db").exists()

@@ -23,7 +23,7 @@ from aggregator.pipeline.calibrating import (
 from aggregator.pipeline.evaluating import LabelsError, read_labels
 from aggregator.pipeline.learning import Learned, TooFewCorrectionsError, learn
 from aggregator.pipeline.sources import UnreadableFileError, open_lines
-from aggregator.store import open_store
+from aggregator.store import find_store
 
 FEWEST_EVENTS = 20
 
@@ -73,7 +73,7 @@ def _from_labels(settings: Settings, arguments: argparse.Namespace) -> int:
 def _from_corrections(settings: Settings, arguments: argparse.Namespace) -> int:
     old = network_of(settings)
     name = f"corrections {datetime.now(UTC):%Y-%m-%d}"
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     learned: Learned | None = None
     try:
         with progress_bar("calibrating", 4) as steps:

@@ -10,7 +10,7 @@ from aggregator.cli.screen import print_json
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.correcting import Corrected, CorrectionError, merge, pin, release, split
-from aggregator.store import Store, open_store
+from aggregator.store import Store, find_store
 from aggregator.types import EntryId, EventId
 
 
@@ -67,7 +67,7 @@ def _correct(
     done: str,
     instead: str,
 ) -> int:
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         corrected = correction(store)
     except CorrectionError as error:

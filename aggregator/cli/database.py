@@ -12,7 +12,7 @@ from pathlib import Path
 from aggregator.cli.screen import print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
-from aggregator.store import Store, open_store
+from aggregator.store import Store, find_store, open_store
 from aggregator.store.analysing import analyse_grown
 from aggregator.store.dialect import hold_role
 from aggregator.store.office import Office
@@ -29,7 +29,7 @@ GROUPED = (
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Store]:
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         yield store
     finally:
@@ -140,9 +140,8 @@ def vacuum(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def upgrade(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Brings the database to this program's schema; every other command does so, too."""
-    with _opened(settings):
-        pass
+    """Brings the database to this program's schema, as every command does, or makes one."""
+    open_store(settings.database).close()
     if arguments.json:
         print_json({"schema": HEAD})
     else:

@@ -26,7 +26,7 @@ from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.editing import change_list
 from aggregator.pipeline.lists import read_list
 from aggregator.publish import failure_words
-from aggregator.store import open_store
+from aggregator.store import NoDatabaseError, find_store
 from aggregator.store.feeds import listed_addresses
 from aggregator.types import Failed, Feed, FeedId
 
@@ -143,7 +143,10 @@ def _named(settings: Settings, name: str) -> Feed:
 
 
 def _known(settings: Settings) -> list[tuple[FeedId, str, str]]:
-    store = open_store(settings.database)
+    try:
+        store = find_store(settings.database)
+    except NoDatabaseError:
+        return []
     try:
         with store.read() as db:
             return listed_addresses(db)

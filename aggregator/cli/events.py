@@ -10,14 +10,14 @@ from aggregator.cli.screen import age, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.publish import event_json, event_text, summary_json
-from aggregator.store import Store, open_store
+from aggregator.store import Store, find_store
 from aggregator.store.reads import event_record, latest_events
 from aggregator.types import EventId, EventSummary
 
 
 def list_events(settings: Settings, arguments: argparse.Namespace) -> int:
     """A table (or JSON) of events, those that grew last first."""
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         with store.read() as db:
             events = latest_events(db, arguments.limit, " ".join(arguments.words))
@@ -55,7 +55,7 @@ def print_events(events: Sequence[EventSummary]) -> None:
 
 def show_event(settings: Settings, arguments: argparse.Namespace) -> int:
     """One event's record on standard output; exit status 1 if there is no event of that id."""
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         return print_event(store, EventId(arguments.id), arguments.format)
     finally:

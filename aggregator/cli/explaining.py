@@ -8,14 +8,14 @@ import sys
 from aggregator.cli.screen import print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.explaining import Explanation, Pair, explain_entry, explain_pair
-from aggregator.store import open_store
+from aggregator.store import find_store
 from aggregator.types import EntryId
 
 
 def explain(settings: Settings, arguments: argparse.Namespace) -> int:
     """Prints why an entry is in its event, or why two entries are together or not."""
     entry = EntryId(arguments.entry)
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         with store.read() as db:
             if arguments.other is None:

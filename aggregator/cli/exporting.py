@@ -12,7 +12,7 @@ from typing import BinaryIO
 from aggregator.cli.screen import progress_bar
 from aggregator.config import Settings
 from aggregator.pipeline.exporting import ExportError, Form, export_records, whole_file
-from aggregator.store import open_store
+from aggregator.store import find_store
 from aggregator.store.reads import count_records
 from aggregator.types import Span
 
@@ -45,7 +45,7 @@ def _form(asked: str | None, output: str) -> Form:
 
 
 def _export(settings: Settings, form: Form, output: str, span: Span) -> int:
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     count = 0
     try:
         with store.read() as db:

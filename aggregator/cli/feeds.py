@@ -15,7 +15,7 @@ from aggregator.pipeline.lists import ListFile, Outdated, feeds_to_ask, put_in_f
 from aggregator.pipeline.reports import PollReport, Result
 from aggregator.publish import FeedEvidence, diagnose, feed_advice, feed_json
 from aggregator.publish.diagnosis import LOOKED_AT
-from aggregator.store import Store, open_store
+from aggregator.store import Store, find_store, open_store
 from aggregator.store.dialect import hold_polling
 from aggregator.store.feeds import end_leases, feed_statuses
 from aggregator.store.listing import latest_entries
@@ -27,7 +27,7 @@ TO_DO, UNABLE = 3, 1
 
 def list_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
     """Every listed feed with its state, as a table or JSON; nothing is fetched."""
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         with store.read() as db:
             feeds = feed_statuses(db)

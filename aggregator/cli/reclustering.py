@@ -21,7 +21,7 @@ from aggregator.pipeline.reclustering import (
     regroup,
     scratch_copy,
 )
-from aggregator.store import Store, open_store
+from aggregator.store import Store, find_store
 from aggregator.store.office import Office
 from aggregator.store.reads import titles_of
 from aggregator.types import EntryId
@@ -32,7 +32,7 @@ SHOWN = 20
 
 def recluster(settings: Settings, arguments: argparse.Namespace) -> int:
     """Groups the newest entries anew, or only says what that would change."""
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         since = arguments.since or _default_since(store, settings)
         if since is None:

@@ -13,7 +13,7 @@ from aggregator.cli.screen import age, print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.publish import alarm_words, plain_json
-from aggregator.store import Store, open_store
+from aggregator.store import Store, find_store
 from aggregator.store.activity import find_alarms
 from aggregator.store.dialect import role_holder
 from aggregator.store.feeds import feed_statuses
@@ -29,7 +29,7 @@ DOES = {"poll": "polls", "cluster": "groups", "standby": "stands by to group", "
 
 def status(settings: Settings, arguments: argparse.Namespace) -> int:
     """How the whole does, from the database alone; nothing is fetched."""
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         now = utc_now()
         found = _found(store, now)

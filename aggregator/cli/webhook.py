@@ -9,7 +9,7 @@ from aggregator.cli.screen import print_json, print_table
 from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.publish import plain_json
-from aggregator.store import open_store
+from aggregator.store import find_store
 from aggregator.store.outbox import outbox_counts, revive_dead, troubled_messages
 
 SHOWN = 20
@@ -17,7 +17,7 @@ SHOWN = 20
 
 def webhook(settings: Settings, arguments: argparse.Namespace) -> int:
     """How many messages wait and were given up, and the newest troubles; with --retry the latter wait again."""
-    store = open_store(settings.database)
+    store = find_store(settings.database)
     try:
         revived = 0
         if arguments.retry:

@@ -22,9 +22,21 @@ from aggregator.store.dialect import (
 )
 from aggregator.store.partitions import TablesBusyError, written
 from aggregator.store.room import CHECKED_EVERY, FEW, keep_room
-from aggregator.store.schema import upgrade
+from aggregator.store.schema import has_schema, upgrade
 
-__all__ = ["Store", "StoreError", "UnreachableError", "open_store", "reach_store"]
+__all__ = [
+    "NoDatabaseError",
+    "Store",
+    "StoreError",
+    "UnreachableError",
+    "find_store",
+    "open_store",
+    "reach_store",
+]
+
+
+class NoDatabaseError(StoreError):
+    """There is no database of this program at that place."""
 
 
 class Store:
@@ -96,14 +108,36 @@ class Store:
 
 def open_store(url: str) -> Store:
     """The store at `url`, created or brought to the newest schema. Raises StoreError if it can't be used."""
-    engine = open_engine(url)
+    return _ready(open_engine(url), may_create=True)
+
+
+def find_store(url: str) -> Store:
+    """The same, if it is there; for whoever brings nothing. Raises NoDatabaseError, and makes no file, if not."""
+    return _ready(open_engine(url), may_create=False)
+
+
+def _ready(engine: Engine, *, may_create: bool) -> Store:
     try:
+        if not may_create:
+            _require(engine)
         upgrade(engine)
         _keep_room(engine)
     except BaseException:
         engine.dispose()
         raise
     return Store(engine)
+
+
+def _require(engine: Engine) -> None:
+    if has_schema(engine):
+        return
+    url = engine.url
+    place = url.set(drivername="postgresql").render_as_string(hide_password=True)
+    if engine.dialect.name == "sqlite":
+        place = str(sqlite_path(url))
+    raise NoDatabaseError(
+        f"there is no database at {place}: `poll` or `serve` makes one; or name the right one with --database"
+    )
 
 
 def reach_store(url: str) -> Store:

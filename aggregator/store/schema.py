@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, inspect
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import StoreError, lock_schema, refusals_told
+from aggregator.store.dialect import StoreError, lock_schema, refusals_told, sqlite_path
 
 HEAD = "0020"
 """The newest revision in migrations/versions; named here so that an ordinary start need not load alembic."""
@@ -28,6 +28,16 @@ def upgrade(engine: Engine) -> None:
             with engine.connect().execution_options(writes=True) as connection, connection.begin():
                 lock_schema(connection)
                 _run(connection)
+
+
+def has_schema(engine: Engine) -> bool:
+    """Whether this program, of whatever version, has a database there; none is made by asking."""
+    if engine.dialect.name == "sqlite":
+        path = sqlite_path(engine.url)
+        if not path.exists() or not path.stat().st_size:
+            return False
+    with refusals_told(engine.url), engine.connect() as connection:
+        return revision(connection) != ""
 
 
 def revision(connection: Connection) -> str:

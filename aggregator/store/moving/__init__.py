@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import URL, Engine, Table, make_url
 from sqlalchemy.exc import ArgumentError
 
-from aggregator.store import open_store
+from aggregator.store import find_store
 from aggregator.store.dialect import StoreError, UnreachableError, hold_role, open_engine, sqlite_path
 from aggregator.store.moving.checksums import Sum, add_source, add_target
 from aggregator.store.moving.lines import (
@@ -165,7 +165,7 @@ def open_move(source_url: str, target_url: str, *, anew: bool = False) -> Iterat
     """
     path = _check_kinds(source_url, target_url)
     with ExitStack() as stack:
-        source = open_store(source_url)
+        source = find_store(source_url)
         stack.callback(source.close)
         for role in ("poll", "cluster"):
             if not stack.enter_context(hold_role(source.engine, role)):
