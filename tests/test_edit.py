@@ -134,6 +134,29 @@ def test_commands_that_change_a_list_at_the_same_time_all_count(tmp_path: Path) 
     assert len(read_opml(file.read_bytes()).feeds) == 9
 
 
+@pytest.mark.parametrize("name", ["feeds.opml", "link.opml", "notes.txt"])
+def test_an_export_replaces_no_file(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    file = tmp_path / "feeds.opml"
+    file.write_bytes(TABBED.encode("latin-1"))
+    (tmp_path / "link.opml").symlink_to(file)
+    (tmp_path / "notes.txt").write_text("mine")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(["--opml", str(file), "feeds", "export", str(tmp_path / name)]) == 1
+    said = "is there already" if name == "notes.txt" else "is the list itself"
+    assert f"{name}: {said}" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_an_export_is_as_private_as_the_list(tmp_path: Path, mode: int) -> None:
+    file, copy = tmp_path / "feeds.opml", tmp_path / "copy.opml"
+    file.write_bytes(TABBED.encode("latin-1"))
+    file.chmod(mode)
+    assert main(["--opml", str(file), "feeds", "export", str(copy)]) == 0
+    assert copy.stat().st_mode & 0o777 == mode
+    assert [feed.url for feed in read_opml(copy.read_bytes()).feeds] == ["http://a.example/"]
+
+
 @pytest.fixture
 def known(database: str, tmp_path: Path) -> list[str]:
     """Flags of a list that the database knows; two of its feeds share a title, one has its own in the database."""

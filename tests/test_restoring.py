@@ -71,6 +71,7 @@ def test_a_restored_database_shows_what_it_did_and_is_polled_on(
     (program.folder / "feeds.opml").write_text(f'<opml version="2.0"><body>{outline}</body></opml>')
     program.run("poll")
     assert "verified" in program.run("db", "backup", "news.dump").stdout
+    assert (program.folder / "news.dump").stat().st_mode & 0o777 == 0o600
     subprocess.run(
         ["bash", "-euo", "pipefail", "-c", _documented(program.folder / "news.dump")],
         env=os.environ | _variables(program.database),

@@ -93,6 +93,14 @@ def test_a_backup_replaces_no_file_and_needs_a_folder(grouped: Program) -> None:
     assert "does not exist" in grouped.run("db", "backup", "no/copy.db", status=1).stderr
 
 
+@A_FILE
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_a_backup_is_as_private_as_the_database(program: Program, mode: int) -> None:
+    (program.folder / "news.db").chmod(mode)
+    program.run("db", "backup", "copy.db")
+    assert (program.folder / "copy.db").stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.postgresql("SQLite needs no tool")
 def test_without_its_tool_a_backup_of_postgresql_says_what_to_install(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

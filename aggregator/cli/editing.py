@@ -24,6 +24,7 @@ from aggregator.opml import (
 from aggregator.opml.edit import add_feeds, remove_feed
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.editing import change_list
+from aggregator.pipeline.exporting import whole_file
 from aggregator.pipeline.lists import read_list
 from aggregator.publish import failure_words
 from aggregator.store import NoDatabaseError, find_store
@@ -178,10 +179,19 @@ def import_list(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def export_list(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Writes the list as it is read, as clean OPML 2.0, to a file or standard output."""
+    """Writes the list as it is read, as clean OPML 2.0, to a new file or standard output.
+
+    The file can be read by no more people than the list: addresses may hold passwords.
+    """
     content = write_opml(read_list(settings))
     if arguments.file == "-":
         sys.stdout.write(content.decode())
-    else:
-        Path(arguments.file).write_bytes(content)
+        return 0
+    target = Path(arguments.file)
+    if target.is_file():
+        what = "is the list itself" if target.samefile(settings.opml) else "is there already"
+        sys.stderr.write(f"aggregator: {target}: {what}: name a new file\n")
+        return 1
+    with whole_file(target, settings.opml.stat().st_mode & 0o666) as file:
+        file.write(content)
     return 0

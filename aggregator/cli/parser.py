@@ -252,7 +252,9 @@ def _feeds(commands: _Commands) -> None:
             "--repair", action="store_true", help="write the file anew if it is not well-formed"
         )
     export = feeds.add("export", _export_feeds, "Write the list as clean OPML.", " [FILE]")
-    export.add_argument("file", nargs="?", default="-", help='where to; "-", the default, is standard output')
+    export.add_argument(
+        "file", nargs="?", default="-", help='a new file; "-", the default, is standard output'
+    )
 
 
 def _export_command(commands: _Commands, name: str) -> None:

@@ -122,10 +122,11 @@ def _schema(pa: Any) -> Any:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file that takes the place of the one at `path` when all is written, or not at all.
 
-    What is no regular file (a pipe, a device) is written to as it is. Raises OSError as writing does.
+    Its mode is `mode` less the process's umask. What is no regular file (a pipe, a device) is written to as it is.
+    Raises OSError as writing does.
     """
     target = path.resolve()
     if target.exists() and not target.is_file():
@@ -134,7 +135,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         return
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with unfinished.open("xb") as output:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as output:
             yield output
             output.flush()
             os.fsync(output.fileno())

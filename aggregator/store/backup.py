@@ -14,6 +14,9 @@ from sqlalchemy import URL, Engine
 
 from aggregator.store.dialect import StoreError, sqlite_path
 
+PRIVATE = 0o600
+"""Mode of a dump: feeds' addresses may hold passwords, and PostgreSQL keeps its own files so."""
+
 COUNTED = ("feed", "entry", "event", "signature", "link", "correction", "change", "teaser", "pruned")
 """Tables whose rows are counted on both sides."""
 
@@ -28,15 +31,21 @@ class Backup:
 
 
 def back_up(engine: Engine, target: Path) -> Backup:
-    """Copies the database to a new file. Raises StoreError if that can't be, and leaves no file then."""
+    """Copies the database to a new file. Raises StoreError if that can't be, and leaves no file then.
+
+    The copy can be read by no more people than the database's file.
+    """
     if target.exists():
         raise StoreError(f"{target}: is there already: name a new file, or remove that one")
     if not target.parent.is_dir():
         raise StoreError(f"{target}: the folder {target.parent} does not exist: create it or choose another")
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
+    is_sqlite = engine.dialect.name == "sqlite"
+    mode = sqlite_path(engine.url).stat().st_mode & 0o666 if is_sqlite else PRIVATE
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
     try:
-        rows = _copy(engine, part) if engine.dialect.name == "sqlite" else _dump(engine.url, part)
+        rows = _copy(engine, part) if is_sqlite else _dump(engine.url, part)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.rename(target)
