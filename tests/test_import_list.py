@@ -226,6 +226,35 @@ def test_an_export_is_merged_with_what_is_listed(tmp_path: Path, capsys: pytest.
     assert "0 feeds are added, 4 are listed already" in capsys.readouterr().out
 
 
+def test_a_feed_that_is_listed_under_another_form_is_told_and_not_added(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, export = tmp_path / "feeds.opml", tmp_path / "export.opml"
+    before = b"<opml><body><outline text='B' xmlUrl='http://u:hidden@n.example/b'/></body></opml>"
+    file.write_bytes(before)
+    addresses = (
+        "https://n.example/b",
+        "http://www.n.example/b/",
+        "https://c.example/rss",
+        "http://c.example/rss",
+    )
+    outlines = "".join(f"<outline text='{number}' xmlUrl='{url}'/>" for number, url in enumerate(addresses))
+    export.write_text(f"<opml><body>{outlines}</body></opml>")
+    arguments = ["--opml", str(file), "feeds", "import", str(export)]
+    assert main([*arguments, "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "https://n.example/b is not added: it is http://n.example/b in another form\n" in told
+    assert "http://www.n.example/b/ is not added" in told
+    assert "http://c.example/rss is not added: it is https://c.example/rss in another form\n" in told
+    assert "1 feeds would be added, 3 are listed already" in told
+    assert "hidden" not in told
+    assert main(arguments) == 0
+    assert [feed.url for feed in read_opml(file.read_bytes()).feeds] == [
+        "http://u:hidden@n.example/b",
+        "https://c.example/rss",
+    ]
+
+
 def test_an_import_that_is_no_list_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "feeds.opml"
     file.write_bytes(OURS)

@@ -163,12 +163,13 @@ def import_list(settings: Settings, arguments: argparse.Namespace) -> int:
         raise OpmlError(f"{arguments.file}: can't be read ({error.strerror}): name another file.") from None
     except OpmlError as error:
         raise OpmlError(f"{arguments.file}: {error}") from None
-    known = {same_address(feed.url) for feed in read_list(settings).feeds}
-    added = [titled(feed) for feed in theirs.feeds if same_address(feed.url) not in known]
+    added, otherwise = _new_to(read_list(settings).feeds, theirs.feeds)
     if added and not arguments.dry_run:
         change_list(settings, lambda content: add_feeds(content, added), repair=arguments.repair)
     for warning in theirs.warnings:
         sys.stdout.write(f"{arguments.file}: {warning}\n")
+    for address, known in otherwise:
+        sys.stdout.write(f"{arguments.file}: {address} is not added: it is {known} in another form\n")
     if added:
         print_table(("feed", "category"), [(feed.title, feed.category) for feed in added])
     done = "would be added" if arguments.dry_run else "are added"
@@ -176,6 +177,20 @@ def import_list(settings: Settings, arguments: argparse.Namespace) -> int:
     said = f"{len(added)} feeds {done}, {listed} are listed already, {len(theirs.warnings)} warnings"
     sys.stdout.write(f"{settings.opml}: {said}.\n")
     return 0
+
+
+def _new_to(listed: Iterable[Feed], theirs: Iterable[Feed]) -> tuple[list[Feed], list[tuple[str, str]]]:
+    """Those of their feeds that the list lacks; both addresses, as shown, of those it has in another form."""
+    known = {nearly_same_address(feed.url): feed.url for feed in listed}
+    added, otherwise = [], []
+    for feed in theirs:
+        key = nearly_same_address(feed.url)
+        if key not in known:
+            known[key] = feed.url
+            added.append(titled(feed))
+        elif same_address(known[key]) != same_address(feed.url):
+            otherwise.append((redacted(feed.url), redacted(known[key])))
+    return added, otherwise
 
 
 def export_list(settings: Settings, arguments: argparse.Namespace) -> int:
