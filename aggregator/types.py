@@ -182,7 +182,8 @@ class FeedState:
     own bytes, decoded as Latin-1 ("" = none). `interval` is the seconds between polls that the feed's own
     rhythm asks for. `failures` counts failed polls in a row. `retry_at` is the time before which the server
     asked not to be asked again (Retry-After). `whole_at` is when the whole document was last asked for or
-    sent. `fence` counts who was given the feed so far: only who knows the present number may write its state.
+    sent. `failure` is why the last poll failed, None if it did not; `answer_seconds` how long its server was waited
+    for. `fence` counts who was given the feed so far: only who knows the present number may write its state.
     """
 
     id: FeedId
@@ -202,6 +203,8 @@ class FeedState:
     last_success_at: datetime | None
     retry_at: datetime | None
     whole_at: datetime | None
+    failure: FailureKind | None
+    answer_seconds: float | None
     hints: PollHints
     move: Move
     fence: int
@@ -229,6 +232,8 @@ class FeedState:
             last_success_at=None,
             retry_at=None,
             whole_at=None,
+            failure=None,
+            answer_seconds=None,
             hints=NO_HINTS,
             move=NOT_MOVED,
             fence=0,
@@ -248,7 +253,7 @@ class FeedStatus:
 
     `has_moved`: it is polled at `moved_to` already. `twin`: the address at which another listed feed is
     polled that this one has moved to, so that this one rests; "" without one. `quiet_days`: since when a silent
-    feed brought nothing, 0 for others.
+    feed brought nothing, 0 for others. `failure`, `answer_seconds`: those of its FeedState.
     """
 
     url: str
@@ -266,6 +271,8 @@ class FeedStatus:
     twin: str
     id: FeedId
     quiet_days: int = 0
+    failure: FailureKind | None = None
+    answer_seconds: float | None = None
 
 
 class FeedTrouble(StrEnum):

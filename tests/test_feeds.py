@@ -132,6 +132,14 @@ def _dated(*days: float, guessed: bool = False, name: str = "n") -> tuple[Latest
 FRESH = _dated(0, 1, 2, 3, 4, 5)
 
 
+def _took(seconds: float) -> FeedStatus:
+    return replace(HEALTHY, entries=len(FRESH), answer_seconds=seconds)
+
+
+def _failed(kind: FailureKind) -> FeedStatus:
+    return replace(NEVER_READ, failure=kind)
+
+
 @pytest.mark.parametrize(
     ("known", "trouble", "says"),
     [
@@ -147,11 +155,11 @@ FRESH = _dated(0, 1, 2, 3, 4, 5)
         ({"latest": _dated(200, 300)}, "silent", "Its newest entry is of 2026-05-07, 200 days ago"),
         ({"latest": FRESH, "status": QUIET}, "silent", "Quiet for 10 days"),
         ({}, "silent", "never had an entry"),
-        ({"latest": FRESH, "seconds": 9.9}, "", ""),
-        ({"latest": FRESH, "seconds": 10.0}, "slow", "took 10.0 s"),
-        ({"failure": FailureKind.NOT_A_FEED, "status": NEVER_READ}, "not_a_feed", "never read: A page."),
-        ({"failure": FailureKind.TIMEOUT, "status": NEVER_READ}, "slow", "never read"),
-        ({"failure": FailureKind.DNS, "status": NEVER_READ}, "failing", "never read: A page."),
+        ({"latest": FRESH, "status": _took(9.9)}, "", ""),
+        ({"latest": FRESH, "status": _took(10.0)}, "slow", "took 10.0 s"),
+        ({"status": _failed(FailureKind.NOT_A_FEED)}, "not_a_feed", "never read: A page."),
+        ({"status": _failed(FailureKind.TIMEOUT)}, "slow", "never read"),
+        ({"status": _failed(FailureKind.DNS)}, "failing", "never read: A page."),
         ({"status": NEVER_READ}, "failing", "never read"),
     ],
 )
@@ -165,7 +173,7 @@ def test_a_check_finds_what_is_wrong_with_a_feed(known: dict[str, Any], trouble:
 
 def _evidence(number: int, latest: tuple[LatestEntry, ...], seconds: float | None = None) -> FeedEvidence:
     status = replace(HEALTHY, id=FeedId(number), url=f"https://{number}.example/", title=f"Paper {number}")
-    return FeedEvidence(status, latest, seconds)
+    return FeedEvidence(replace(status, answer_seconds=seconds), latest)
 
 
 def test_a_feed_with_the_entries_of_another_is_found_and_one_of_a_section_is_not() -> None:
@@ -207,8 +215,10 @@ def test_a_check_names_pages_doubles_bad_dates_and_slow_servers(
         for path in ("/page", "/dated", "/again", "/undated", "/late")
     )
     (program.folder / "feeds.opml").write_text(f"<opml version='2.0'><body>{outlines}</body></opml>")
-    done = program.run("feeds", "check", "--json", status=3, settings={"FETCH_TIMEOUT": 3})
-    found = {feed["title"]: feed for feed in json.loads(done.stdout)["to_do"]}
+    settings = {"FETCH_TIMEOUT": 3, "MIN_INTERVAL": 600}
+    done = json.loads(program.run("feeds", "check", "--json", status=3, settings=settings).stdout)
+    assert (done["asked_before"], done["asked_since"]) == (0, None)
+    found = {feed["title"]: feed for feed in done["to_do"]}
     kinds = {title: [finding["kind"] for finding in feed["findings"]] for title, feed in found.items()}
     assert kinds["/page"] == ["not_a_feed"]
     assert loopback.url("/real") in found["/page"]["advice"]
@@ -218,3 +228,9 @@ def test_a_check_names_pages_doubles_bad_dates_and_slow_servers(
     assert kinds["/undated"] == ["wrong_dates"]
     assert kinds["/late"] == ["slow"]
     assert next(iter(found)) == "/page"
+    again = json.loads(program.run("feeds", "check", "--json", status=3, settings=settings).stdout)
+    assert again["to_do"] == done["to_do"]
+    assert again["asked_before"] == 5
+    assert again["asked_since"] == min(feed["last_polled_at"] for feed in again["to_do"])
+    said = program.run("feeds", "check", status=3, settings=settings).stdout
+    assert "5 feeds were not asked anew: what is told of them is of 20" in said

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import datetime
 
 from aggregator.cli.passes import cluster_once, poll_once
 from aggregator.cli.screen import age, print_json, print_table
@@ -13,13 +14,13 @@ from aggregator.config import Settings
 from aggregator.pipeline.clock import utc_now
 from aggregator.pipeline.lists import ListFile, Outdated, feeds_to_ask, put_in_force, read_file
 from aggregator.pipeline.reports import PollReport, Result
-from aggregator.publish import FeedEvidence, diagnose, feed_advice, feed_json
+from aggregator.publish import FeedEvidence, diagnose, feed_advice, feed_json, plain_json
 from aggregator.publish.diagnosis import LOOKED_AT
 from aggregator.store import Store, find_store, open_store
 from aggregator.store.dialect import hold_polling
 from aggregator.store.feeds import end_leases, feed_statuses
 from aggregator.store.listing import latest_entries
-from aggregator.types import FeedStatus, Finding
+from aggregator.types import FeedHealth, FeedStatus, Finding
 
 TO_DO, UNABLE = 3, 1
 """Exit status of a check that found something to do, and of one that could not ask all feeds."""
@@ -66,20 +67,33 @@ def check_feeds(settings: Settings, arguments: argparse.Namespace) -> int:
     store = open_store(settings.database)
     try:
         reports = _poll(store, settings, file)
-        evidence = _evidence(store, reports)
+        evidence = _evidence(store)
     finally:
         store.close()
     found = diagnose(evidence, utc_now(), settings.fetch_timeout)
+    before = _asked_before(evidence, reports)
     not_asked = sum(report.result is Result.OFFLINE for report in reports)
     if arguments.json:
         to_do = [
             feed_json(feed, findings[0].advice) | {"findings": [asdict(finding) for finding in findings]}
             for feed, findings in found
         ]
-        values = {"feeds": len(evidence), "not_asked": not_asked, "list": list(warnings), "to_do": to_do}
-        print_json(values)
+        values = {
+            "feeds": len(evidence),
+            "not_asked": not_asked,
+            "asked_before": len(before),
+            "asked_since": min(before, default=None),
+            "list": list(warnings),
+            "to_do": to_do,
+        }
+        print_json(plain_json(values))
     else:
         _print_findings(settings, warnings, found, len(evidence))
+        if before:
+            sys.stdout.write(
+                f"{len(before):,} feeds were not asked anew: what is told of them is of "
+                f"{min(before):%Y-%m-%d %H:%M} UTC or later.\n"
+            )
         if not_asked:
             sys.stdout.write(f"{not_asked:,} feeds could not be asked: there is no network.\n")
     if not_asked:
@@ -101,19 +115,21 @@ def _poll(store: Store, settings: Settings, listed: ListFile) -> list[PollReport
         return reports
 
 
-def _evidence(store: Store, reports: Iterable[PollReport]) -> list[FeedEvidence]:
-    report_of = {report.state.id: report for report in reports if report.fetch_seconds}
+def _evidence(store: Store) -> list[FeedEvidence]:
     with store.read() as db:
         feeds = feed_statuses(db)
         latest = latest_entries(db, LOOKED_AT)
+    return [FeedEvidence(feed, latest.get(feed.id, ())) for feed in feeds]
+
+
+def _asked_before(evidence: Iterable[FeedEvidence], reports: Iterable[PollReport]) -> list[datetime]:
+    """When each feed was last asked that was not asked anew, but for those that are asked no more."""
+    done = {report.state.id for report in reports if report.result is not Result.PASSED_OVER}
+    resting = {FeedHealth.GONE, FeedHealth.PAUSED}
     return [
-        FeedEvidence(
-            feed,
-            latest.get(feed.id, ()),
-            report.fetch_seconds if (report := report_of.get(feed.id)) else None,
-            report.failure if report else None,
-        )
-        for feed in feeds
+        feed.last_polled_at
+        for feed in (each.status for each in evidence)
+        if feed.last_polled_at and feed.id not in done and feed.state not in resting and not feed.twin
     ]
 
 

@@ -117,7 +117,7 @@ class Poller:
                     unclaim_feed(db, state, before)
             return self.spared(state)
         now = self.clock.moment()
-        state = moved_along(state, now.set_since(asked))
+        state = replace(moved_along(state, now.set_since(asked)), answer_seconds=took)
         if is_whole or (isinstance(result, Fetched) and not result.is_delta):
             state = replace(state, whole_at=now.at)
         outcome = self._outcome(state, result, now.at)
@@ -128,12 +128,9 @@ class Poller:
         except StaleLeaseError:
             return PollReport(state, Result.STALE, 0, 0, 0, "another process took it over meanwhile")
         if outcome.failure:
-            failure = outcome.failure
-            report = PollReport(outcome.state, Result.FAILED, 0, 0, 0, failure.detail, failure=failure.kind)
-        else:
-            name = Result.UNCHANGED if outcome.unchanged else Result.OK
-            report = PollReport(outcome.state, name, outcome.seen, new, len(outcome.news.edits), "")
-        return replace(report, fetch_seconds=took)
+            return PollReport(outcome.state, Result.FAILED, 0, 0, 0, outcome.failure.detail)
+        name = Result.UNCHANGED if outcome.unchanged else Result.OK
+        return PollReport(outcome.state, name, outcome.seen, new, len(outcome.news.edits), "")
 
     def spared(self, state: FeedState) -> PollReport:
         """Gives the feed back: that there is no network says nothing of it."""

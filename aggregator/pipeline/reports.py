@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from aggregator.types import FailureKind, FeedState
+from aggregator.types import FeedState
 
 
 class Result(StrEnum):
@@ -24,8 +24,7 @@ class Result(StrEnum):
 class PollReport:
     """What one poll did: `seen` items in the document, `new` of them stored for the first time.
 
-    `seconds`: from its start to its last write; `fetch_seconds`: those in which its server was waited for.
-    `failure`: why it failed, None if it did not.
+    `seconds`: from its start to its last write.
     Passed over: not asked, as it was asked by somebody else since its state was read, or left the list. Stale:
     asked, but given to somebody else meanwhile, so that nothing was kept. Offline: not asked, or in vain, as there
     is no network. Unreached: nothing was kept, as the
@@ -39,8 +38,6 @@ class PollReport:
     edited: int
     detail: str
     seconds: float = 0.0
-    fetch_seconds: float = 0.0
-    failure: FailureKind | None = None
 
 
 @dataclass(frozen=True, slots=True)

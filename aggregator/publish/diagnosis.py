@@ -43,15 +43,10 @@ ORDER = {kind: number for number, kind in enumerate(FeedTrouble)}
 
 @dataclass(frozen=True, slots=True)
 class FeedEvidence:
-    """What is known of a feed: its state, its latest entries, and how the last fetch went, if one did just now.
-
-    `seconds`: of waiting for its server. `failure`: why it failed.
-    """
+    """What is known of a feed: its state and its latest entries."""
 
     status: FeedStatus
     latest: Sequence[LatestEntry] = ()
-    seconds: float | None = None
-    failure: FailureKind | None = None
 
 
 def diagnose(
@@ -59,7 +54,8 @@ def diagnose(
 ) -> list[tuple[FeedStatus, tuple[Finding, ...]]]:
     """The feeds about which a person should do something, with what; the worst first. `timeout`: FETCH_TIMEOUT."""
     twins = _twins(feeds)
-    usual = median([feed.seconds for feed in feeds if feed.seconds is not None] or [0.0])
+    known = [feed.status.answer_seconds for feed in feeds if feed.status.answer_seconds is not None]
+    usual = median(known or [0.0])
     slow = max(timeout / SLOW_PART, SLOWER * usual if len(feeds) > 1 else 0.0)
     found = []
     for feed in feeds:
@@ -67,8 +63,9 @@ def diagnose(
         if feed.status.state in (FeedHealth.OK, FeedHealth.SILENT):
             findings += _by_dates(feed.latest)
             findings += _by_age(feed, now) if feed.status.state == FeedHealth.OK else ()
-            if feed.seconds is not None and feed.seconds >= slow:
-                findings.append(_slow(feed.seconds))
+            seconds = feed.status.answer_seconds
+            if seconds is not None and seconds >= slow:
+                findings.append(_slow(seconds))
         if findings:
             found.append((feed.status, tuple(sorted(findings, key=lambda finding: ORDER[finding.kind]))))
     return sorted(found, key=lambda each: ORDER[each[1][0].kind])
@@ -78,10 +75,10 @@ def _by_state(feed: FeedEvidence) -> Finding | None:
     finding = feed_finding(feed.status)
     if finding is None or finding.kind is not FeedTrouble.FAILING:
         return finding
-    if feed.failure is None:
+    if feed.status.failure is None:
         return finding
     kind = {FailureKind.NOT_A_FEED: FeedTrouble.NOT_A_FEED, FailureKind.TIMEOUT: FeedTrouble.SLOW}
-    return Finding(kind.get(feed.failure, finding.kind), finding.advice)
+    return Finding(kind.get(feed.status.failure, finding.kind), finding.advice)
 
 
 def _twins(feeds: Sequence[FeedEvidence]) -> dict[FeedId, Finding]:

@@ -37,7 +37,7 @@ def summary_json(summary: EventSummary) -> dict[str, Any]:
 
 def feed_json(status: FeedStatus, advice: str) -> dict[str, Any]:
     """The columns of `v1_feed`, the feed's id, and what to do about the feed ("" = nothing)."""
-    beside = {"has_moved", "twin", "quiet_days"}
+    beside = {"has_moved", "twin", "quiet_days", "failure", "answer_seconds"}
     columns = {name: value for name, value in asdict(status).items() if name not in beside}
     return {name: plain_json(value) for name, value in columns.items()} | {"advice": advice}
 

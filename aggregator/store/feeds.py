@@ -31,6 +31,7 @@ from aggregator.store.dialect import UtcDateTime, among, chunks, insert_new
 from aggregator.store.tables import ACTIVITY, DOCUMENT, ENTRY, FEED
 from aggregator.types import (
     NOTHING_SEEN,
+    FailureKind,
     Feed,
     FeedHealth,
     FeedId,
@@ -96,6 +97,8 @@ LEARNT = (
     "last_success_at",
     "retry_at",
     "whole_at",
+    "failure",
+    "answer_seconds",
 )
 WRITE_STATE = (
     update(FEED)
@@ -287,6 +290,8 @@ def feed_statuses(db: Connection) -> list[FeedStatus]:
             twin=row.address if row.is_twin else "",
             id=FeedId(row.id),
             quiet_days=0 if row.last is None else int(row.last_success_at.timestamp() // 86_400) - row.last,
+            failure=FailureKind(row.failure) if row.failure else None,
+            answer_seconds=row.answer_seconds,
         )
         for row in db.execute(query.order_by(FEED.c.category, FEED.c.title, FEED.c.id))
     ]
@@ -423,6 +428,8 @@ def write_state(db: Connection, state: FeedState) -> None:
         "new_last_success_at": state.last_success_at,
         "new_retry_at": state.retry_at,
         "new_whole_at": state.whole_at,
+        "new_failure": state.failure or "",
+        "new_answer_seconds": state.answer_seconds,
     }
     if db.execute(WRITE_STATE, values).rowcount != 1:
         raise StaleLeaseError
@@ -475,6 +482,8 @@ def _state(row: ResultRow[Any]) -> FeedState:
         last_success_at=row.last_success_at,
         retry_at=row.retry_at,
         whole_at=row.whole_at,
+        failure=FailureKind(row.failure) if row.failure else None,
+        answer_seconds=row.answer_seconds,
         hints=PollHints(row.ttl, _numbers(row.skip_hours), _numbers(row.skip_days)),
         move=Move(row.moved_to, row.moved_sightings, row.moved_seen_at, row.address),
         set_interval=row.set_interval,

@@ -108,6 +108,8 @@ class FeedRow(Row, table=True):
     last_success_at: datetime | None = Field(sa_column=_time(nullable=True))
     retry_at: datetime | None = Field(sa_column=_time(nullable=True))
     whole_at: datetime | None = Field(sa_column=_time(nullable=True))
+    failure: str = Field(sa_column=_text())
+    answer_seconds: float | None
     leased_by: str = Field(sa_column=_text())
     lease_until: datetime | None = Field(sa_column=_time(nullable=True))
     fence: int = Field(sa_column=Column(BIG_ID, nullable=False, server_default="0"))
