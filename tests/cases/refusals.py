@@ -125,10 +125,10 @@ def server_error(stage: Stage) -> None:
 
 @case(3)
 def strange_status(stage: Stage) -> None:
-    """A status that no standard knows is a failure like any other, kept with what to do about it."""
+    """A status that no standard knows counts as an error of the server's (RFC 9110 section 15)."""
     stage.serve(said(799))
     detail = stage.poll().detail
-    assert detail.startswith("127.0.0.1 answered 799. See in a browser")
+    assert detail.startswith("127.0.0.1 answered 799. Wait; ")
     assert stage.state.problem == detail
 
 
