@@ -35,6 +35,9 @@ SET_UP = "python3 -m venv .venv && .venv/bin/pip install -q ."
 LEVELS = {path.partition(" ")[0] for path in PARSERS if " " in path} - {"events"}
 """Words that are no command without another."""
 
+OPERATING = "operating.md"
+"""The document whose commands are for a daemon that runs, which has made its database."""
+
 DAEMON = re.compile(r"run\.py$")
 OF_SQLITE = re.compile(r"\baggregator\.db\b")
 """Commands that name the file are about SQLite alone; the documents say so beside them."""
@@ -68,6 +71,8 @@ def test_the_readmes_command_sets_up_and_serves(checkout: Checkout, kind: str) -
 )
 def test_commands_run_one_after_another(document: Path, checkout: Checkout, kind: str) -> None:
     checkout.set_up()
+    if document.name == OPERATING:
+        checkout.serve_for_a_moment(".venv/bin/python run.py")
     for commands in _commands(document):
         if DAEMON.search(commands):
             checkout.serve_for_a_moment(commands)
