@@ -44,6 +44,17 @@ def test_a_feed_is_added_in_the_files_own_encoding_line_ends_and_indent() -> Non
     assert b"&#9731;" in after
 
 
+@pytest.mark.parametrize(
+    ("body", "opened"), [("<body/>", "<body>"), ("<o:body  a='1>2' />\n", "<o:body  a='1>2'>")]
+)
+def test_a_feed_is_added_to_an_empty_body(body: str, opened: str) -> None:
+    around = '<opml version="2.0" xmlns:o="urn:o"><!-- <body/> --><head/>{}</opml>'
+    added = add_feeds(around.format(body).encode(), [Feed("https://new.example/", "New", "World", "")])
+    (feed,) = read_opml(added).feeds
+    assert (feed.url, feed.category) == ("https://new.example/", "World")
+    assert around.format(opened)[: -len("</opml>")].encode() in added
+
+
 def test_what_was_added_is_removed_and_nothing_else() -> None:
     before = TABBED.encode("latin-1")
     added = add_feeds(before, [Feed("https://new.example/", "New", "Wörld", "")])
@@ -92,6 +103,21 @@ def test_a_link_is_followed_and_the_files_mode_stays(tmp_path: Path) -> None:
     assert real.stat().st_mode & 0o777 == 0o640
     assert read_opml(real.read_bytes()).feeds == ()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["feeds.opml", "real.opml", "real.opml.bak"]
+
+
+def test_a_feed_added_to_a_paused_category_is_said_not_to_be_polled(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "feeds.opml"
+    file.write_text(
+        '<opml xmlns:agg="urn:news-event-aggregator:opml:1"><body>'
+        '<outline text="W" agg:enabled="false"><outline xmlUrl="http://a.example/"/></outline></body></opml>'
+    )
+    arguments = ["--opml", str(file), "feeds", "add", "--no-fetch", "http://b.example/"]
+    assert main([*arguments, "--category", "W"]) == 0
+    assert 'it is not polled, as its category W has agg:enabled="false".' in capsys.readouterr().out
+    assert main([*arguments[:-1], "http://c.example/"]) == 0
+    assert "polls it within seconds." in capsys.readouterr().out
 
 
 def test_a_feed_that_is_listed_is_said_and_not_added(

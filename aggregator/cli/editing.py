@@ -56,7 +56,11 @@ def add_to_list(settings: Settings, arguments: argparse.Namespace) -> int:
         added = Feed(found.url, title, added.category, found.site_url)
     added = titled(added)
     change_list(settings, lambda content: add_feeds(content, [added]), repair=arguments.repair)
-    sys.stdout.write(f"{settings.opml}: {added.title} is added; a running daemon polls it within seconds.\n")
+    then = "a running daemon polls it within seconds"
+    for feed in read_list(settings).feeds:
+        if same_address(feed.url) == same_address(added.url) and not feed.settings.enabled:
+            then = f'it is not polled, as its category {feed.category} has agg:enabled="false"'
+    sys.stdout.write(f"{settings.opml}: {added.title} is added; {then}.\n")
     return 0
 
 

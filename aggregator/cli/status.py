@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from aggregator.cli.screen import age, print_json, print_table
@@ -94,6 +94,11 @@ def _process_row(one: dict[str, Any], now: datetime) -> tuple[str, ...]:
     )
 
 
+def _next_row(one: dict[str, Any]) -> tuple[str, str]:
+    at = one["next_poll_at"]
+    return one["feed"], f"{datetime.fromisoformat(at).astimezone(UTC):%Y-%m-%d %H:%M:%S}" if at else "never"
+
+
 def _print(found: dict[str, Any], now: datetime) -> None:
     running = found["running"]
     last = found["last_polled_at"]
@@ -117,7 +122,7 @@ def _print(found: dict[str, Any], now: datetime) -> None:
     for title, columns, rows in (
         ("alarms", ("feed", "alarm"), [(one["feed"], one["alarm"]) for one in found["alarms"]]),
         ("worst feeds", ("feed", "failures#", "problem"), [tuple(one.values()) for one in found["worst"]]),
-        ("next polls", ("feed", "at"), [tuple(one.values()) for one in found["next"]]),
+        ("next polls", ("feed", "at (UTC)"), [_next_row(one) for one in found["next"]]),
     ):
         if rows:
             sys.stdout.write("\n")

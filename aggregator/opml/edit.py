@@ -34,12 +34,28 @@ def add_feeds(content: bytes, feeds: Iterable[Feed]) -> bytes:
     """
     added = list(feeds)
     text, encode = _editable(content)
+    text = _with_room(text)
     by_category: dict[str, list[Feed]] = {}
     for feed in added:
         by_category.setdefault(feed.category, []).append(feed)
     for category, group in by_category.items():
         text = _with_feeds(text, category, group)
     return _checked(content, encode(text), added)
+
+
+def _with_room(text: str) -> str:
+    """The list with a closing tag of its body, if that is written as one empty tag."""
+    tags = Tags(text)
+    while tag := tags.next():
+        if tag.name.rpartition(":")[2] == "body" and not tag.closing:
+            _, is_closed = tags.read_attributes(tag)
+            if not is_closed:
+                break
+            end = tags.position
+            opening = text[: text.rindex("/", tag.start, end)].rstrip()
+            name = text[tag.start + 1 : tag.start + 1 + len(tag.name)]
+            return f"{opening}></{name}>{text[end:]}"
+    return text
 
 
 def _with_feeds(text: str, category: str, feeds: Iterable[Feed]) -> str:

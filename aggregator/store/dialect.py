@@ -76,7 +76,7 @@ ADVICE = (
     ("disk image is malformed", "the file is damaged: stop all programs that use it and restore a backup"),
     (
         "file is not a database",
-        "is no database of this program: name another file; this one is left as it is",
+        "it is none of this program: name another file; this one is left as it is",
     ),
     ("disk I/O error", "check the disk and its free space"),
     ("too many", "raise max_connections on the server, or start fewer processes"),
