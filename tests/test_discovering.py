@@ -189,7 +189,7 @@ def test_what_is_no_address_is_refused_and_nobody_asked(
     folder: Path, wrong: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert add(folder, wrong) == 2
-    assert "this is no http or https address: give that" in capsys.readouterr().err
+    assert "is no http or https address: give that" in capsys.readouterr().err
 
 
 def test_a_server_that_asks_to_be_left_alone_is_asked_no_more(

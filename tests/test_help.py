@@ -84,6 +84,8 @@ def test_there_are_examples_of_nothing_else() -> None:
         ("poll --jsn", "--jsn, did you mean --json?"),
         ("--intervall=9 poll", "--intervall=9, did you mean --interval?"),
         ("feeds add http://a.example/ --pik=2", "did you mean --pick?"),
+        ("feeds remove 1 --json", "unrecognized arguments: --json;"),
+        ("db backup copy.db --force", "unrecognized arguments: --force;"),
         ("xyzzy", "choose from serve, poll,"),
         ("event show 1 --format xml", "'xml' (choose from text, json)"),
         ("event", "required"),
@@ -115,6 +117,7 @@ def _script(shell: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> Pat
         ("aggregator events ex", {"export"}, {"events"}),
         ("aggregator events export --format p", {"parquet"}, {"jsonl"}),
         ("aggregator completion ", set(SHELLS), set()),
+        ("aggregator --log-level ", {"DEBUG", "ERROR"}, {"poll"}),
         ("aggregator feeds import li", {"list.opml"}, set()),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Literal, get_args, get_origin
 
 import shtab
 
@@ -29,3 +30,6 @@ def _name_files(parser: argparse.ArgumentParser) -> None:
                 _name_files(below)
         elif action.dest in FILES:
             action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif action.dest in Settings.model_fields:
+            wanted = Settings.model_fields[action.dest].annotation
+            action.choices = get_args(wanted) if get_origin(wanted) is Literal else None

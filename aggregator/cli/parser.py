@@ -66,8 +66,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _near(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word, list(known), 1)
-    return f", did you mean {near[0]}?" if near else ""
+    # Without the dashes, which make any two short options look alike.
+    names = {name.lstrip("-"): name for name in known}
+    near = get_close_matches(word.lstrip("-"), names, 1)
+    return f", did you mean {names[near[0]]}?" if near else ""
 
 
 def build_parser(*, as_typed: bool = False) -> argparse.ArgumentParser:
