@@ -40,9 +40,8 @@ def add_to_list(settings: Settings, arguments: argparse.Namespace) -> int:
     given = arguments.url.strip()
     url = usable_url(given) or ("" if "://" in given else usable_url(f"https://{given}"))
     if not url:
-        raise OpmlError(
-            f"{redacted_text(given) or 'nothing'} is no http or https address: give that of the feed, or of its site."
-        )
+        named = redacted_text(given) or "nothing"
+        raise OpmlError(f"{named} is no http or https address: give that of the feed, or of its site.")
     feeds = read_list(settings).feeds
     if _said_to_be_listed(settings, same_address, feeds, url):
         return 0
