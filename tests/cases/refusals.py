@@ -123,9 +123,9 @@ def server_error(stage: Stage) -> None:
     assert len(stage.titles) == 2
 
 
-@case(3)
+@case(3, "RFC 9110 15")
 def strange_status(stage: Stage) -> None:
-    """A status that no standard knows counts as an error of the server's (RFC 9110 section 15)."""
+    """A status that no standard knows counts as an error of the server's, kept with what to do about it."""
     stage.serve(said(799))
     detail = stage.poll().detail
     assert detail.startswith("127.0.0.1 answered 799. Wait; ")
