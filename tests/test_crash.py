@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from aggregator.demo import DemoServer, sample_feeds
+from aggregator.store.feeds import LEASE
 from tests.databases import Databases
 from tests.program import Program
 
@@ -34,4 +35,10 @@ def test_killed_at_random_moments_a_pass_ends_as_if_undisturbed(databases: Datab
                 broken.send_signal(signal.SIGKILL)
                 broken.wait()
         rough.run("poll")
+        # Where several processes may poll, what a killed one had just asked stays with it until its lease ends.
+        deadline = time.monotonic() + 2 * LEASE.total_seconds()
+        while rough.query("SELECT 1 FROM feed WHERE lease_until IS NOT NULL"):
+            assert time.monotonic() < deadline, "the lease of a killed process does not end"
+            time.sleep(0.5)
+            rough.run("poll")
     assert rough.contents() == calm.contents()

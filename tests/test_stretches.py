@@ -305,8 +305,9 @@ def test_a_dask_cluster_reads_and_weighs_an_archive_with_the_same_result(
 def test_a_dask_cluster_with_another_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "archive.jsonl").write_bytes(b"\n".join(ARCHIVE[:3]))
     other = tmp_path / "other"
-    (other / "aggregator").mkdir(parents=True)
-    (other / "aggregator" / "__init__.py").write_text("")
+    other.mkdir()
+    # A module, no package: an editable installation would bring the rest of a package's parts.
+    (other / "aggregator.py").write_text("")
     with _dask(tmp_path, other) as address:
         told = run(tmp_path, "import", "archive.jsonl", "--dask", address, status=1)
     assert "install it there, too" in told.stderr
