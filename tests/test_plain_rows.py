@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import func, select, update
 
+from aggregator.cluster.links import each_once, links_from
 from aggregator.cluster.meaning import MEANING
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.rows import Entries
@@ -16,7 +17,15 @@ from aggregator.cluster.signature import SCHEME
 from aggregator.cluster.window import Window
 from aggregator.store import Store, StoreError, UnreachableError
 from aggregator.store.dialect import plain_rows
-from aggregator.store.events import columns_of, days_of_few, parts_of, signed_entries, signed_on
+from aggregator.store.events import (
+    columns_of,
+    days_of_few,
+    links_of,
+    parts_of,
+    replace_links,
+    signed_entries,
+    signed_on,
+)
 from aggregator.store.tables import ENTRY, SIGNATURE
 from tests.pages import ENTRIES, bring
 from tests.test_corrections import NOON
@@ -103,6 +112,19 @@ def test_a_window_read_from_the_store_is_the_one_that_its_entries_make(
     ):
         assert all(len(column) for column in one)
         assert all(map(np.array_equal, one, other))
+
+
+def test_pairs_are_read_as_they_were_written_to_the_last_bit(store: Store) -> None:
+    bring(store, ENTRIES)
+    with store.write() as db:
+        first, *others = signed_on(db, days_of_few(db, 100)).tolist()
+        pairs = ((first, other, 1 / place, place == 1) for place, other in enumerate(others, start=1))
+        written = links_from(pairs)
+        replace_links(db, [first, *others], written)
+        assert np.array_equal(each_once(links_of(db, [first])), written)
+        assert np.array_equal(each_once(links_of(db, [*others, first])), written)
+        assert np.array_equal(links_of(db, others[:1]), written[:1])
+        assert not len(links_of(db, []))
 
 
 def test_times_are_bound_as_those_of_other_queries(store: Store) -> None:

@@ -342,7 +342,6 @@ class Clusterer:
         bonds = bonds_of(db, entries)
         groups = partition(entries, (), links, bonds)
         written = write_groups(db, groups, current, self._now())
-        decisions.regrouped(db, reached)
         decisions.write_rules(db, _rules(groups, reached, links, bonds))
         self._refresh(db, set(written.event_of), written.moves.keys(), written, links)
         return ClusterReport(
@@ -418,10 +417,16 @@ class Clusterer:
 
 
 def _those_there(db: Connection, links: Links, entries: Collection[EntryId]) -> tuple[Links, set[EntryId]]:
-    """Those of the links and entries that no other process has removed by now. After `lock_grouping`."""
-    there = stored.those_there(db, {*ends_of(links), *entries})
-    numbers = np.fromiter(there, np.int64, len(there))
-    return links[np.isin(links["a"], numbers) & np.isin(links["b"], numbers)], there.intersection(entries)
+    """Those of the links and entries that no other process has removed by now. After `lock_grouping`.
+
+    Without links to other entries that are still to be weighed for the first time: with these they are written.
+    """
+    numbers = np.fromiter(entries, np.int64, len(entries))
+    there = stored.those_there(db, np.unique(np.concatenate((links["a"], links["b"], numbers))).tolist())
+    are_own = np.isin(there["id"], numbers)
+    linked = there["id"][are_own | ~there["is_new"]]
+    kept = np.isin(links["a"], linked) & np.isin(links["b"], linked)
+    return links[kept], {EntryId(number) for number in there["id"][are_own].tolist()}
 
 
 def bonds_of(db: Connection, entries: Collection[EntryId]) -> Bonds:

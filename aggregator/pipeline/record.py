@@ -47,17 +47,18 @@ def refresh_records(
     costs half of one that is written twice. What is written depends only on the entries, links and
     groups that stand in the store, so the order in which they came leaves no trace.
     """
-    event_of = {**stored.entries_of(db, touched), **written.moves}
+    event_of = {**stored.entries_of(db, set(touched) - written.created), **written.moves}
     assert set(event_of.values()) <= set(touched), "an entry moves to an event that is not looked at"
     events = np.array(list(event_of.values()), dtype=np.int64)
     one, other = (positions(np.fromiter(event_of, np.int64, len(event_of)), links[end]) for end in ("a", "b"))
     is_within = (one >= 0) & (other >= 0)
     is_within[is_within] = events[one[is_within]] == events[other[is_within]]
-    changed = _refresh_members(db, event_of, written.moves.keys(), links[is_within])
+    changed = _refresh_members(db, event_of, written, links[is_within])
     telling = links[(links["score"] >= RELATED) & ((one >= 0) | (other >= 0))]
     neighbours = set(stored.events_of(db, ends_of(telling)).values())
-    pointing = stored.teasing_events(db, {*touched, *written.merged}) | stored.listing_events(db, entries)
-    doubtful = (neighbours | pointing | set(touched)) - written.merged
+    known = {*touched, *written.merged} - written.created
+    pointing = stored.teasing_events(db, known) | stored.listing_events(db, entries)
+    doubtful = neighbours.union(pointing, touched) - written.merged
     stored.ask_to_relate(db, doubtful)
     return changed, doubtful
 
@@ -66,17 +67,17 @@ def refresh_records(
 
 
 def _refresh_members(
-    db: Connection, event_of: Mapping[EntryId, EventId], moved: Collection[EntryId], links: Links
+    db: Connection, event_of: Mapping[EntryId, EventId], written: Written, links: Links
 ) -> set[EventId]:
     """Writes the records of the events that these entries are in from now on; those that are different."""
-    events = set(event_of.values())
-    before = stored.stored_events(db, events)
-    relations_before = stored.relations_of(db, event_of)
+    known = set(event_of.values()) - written.created
+    before = stored.stored_events(db, known)
+    relations_before = stored.relations_of(db, event_of.keys() - written.moves.keys())
     members: dict[EventId, list[Member]] = defaultdict(list)
     for member in stored.members(db, event_of):
         members[event_of[member.id]].append(member)
     versions = stored.versions_of(db, event_of)
-    teasers_before = stored.teasers_of(db, events)
+    teasers_before = stored.teasers_of(db, known)
     copies = _copy_groups(links[links["is_copy"]])
     scores = {(EntryId(a), EntryId(b)): score for a, b, score, *_ in links.tolist()}
     pins = _pins(db, list(event_of))
@@ -90,7 +91,7 @@ def _refresh_members(
             rows.append(row)
         for member in group:
             relation = _relation(canonical, member, copies, scores)
-            if member.id in moved or relation != relations_before.get(member.id):
+            if member.id in written.moves or relation != relations_before.get(member.id):
                 relations[member.id] = relation
         others = [member for member in group if member.id != canonical.id]
         shown = list(coverage(canonical, others, versions.get(canonical.id, [])))
@@ -98,7 +99,7 @@ def _refresh_members(
         if shown != [teaser for teaser in old if teaser.kind is TeaserKind.COVERAGE]:
             teasers[event] = shown + [teaser for teaser in old if teaser.kind is TeaserKind.RELATED]
     stored.write_events(db, rows)
-    stored.write_relations(db, relations, {entry: event_of[entry] for entry in moved})
+    stored.write_relations(db, relations, written.moves)
     stored.write_teasers(db, teasers)
     return {row.id for row in rows} | set(teasers)
 

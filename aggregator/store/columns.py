@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    Float,
     Integer,
     LargeBinary,
-    Select,
     cast,
     func,
     literal_column,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeEngine
 
-from aggregator.store.dialect import UtcDateTime, plain_rows
+from aggregator.store.dialect import Query, UtcDateTime, driver_rows, plain_rows
 
 NOTHING: ColumnElement[bytes] = literal_column("''::bytea")
 MICROSECONDS = 1e6
@@ -29,7 +30,7 @@ FROM_1970_TO_2000 = 946_684_800_000_000
 """Microseconds: PostgreSQL sends times counted from 2000-01-01."""
 
 
-def whole_columns(db: Connection, query: Select[Any]) -> list[Any]:
+def whole_columns(db: Connection, query: Query) -> list[Any]:
     """The columns of all rows, in their order.
 
     Numbers, truths and times (seconds since 1970) as arrays; bytes one after another, without those that are NULL;
@@ -43,6 +44,17 @@ def whole_columns(db: Connection, query: Select[Any]) -> list[Any]:
     part = query.subquery()
     ((*joined,),) = plain_rows(db, select(*map(_joined, part.c)))
     return [_taken_apart(value, column.type) for value, column in zip(joined, part.c, strict=True)]
+
+
+def records(db: Connection, query: Query, kind: np.dtype[np.void]) -> NDArray[np.void]:
+    """All rows of a query whose columns, numbers and truths, are the fields of `kind`, in their order."""
+    if db.dialect.name == "sqlite":
+        return np.fromiter(driver_rows(db, query), kind)
+    columns = whole_columns(db, query)
+    found = np.empty(len(columns[0]), kind)
+    for name, values in zip(kind.names or (), columns, strict=True):
+        found[name] = values
+    return found
 
 
 def _column(values: Sequence[Any], kind: TypeEngine[Any]) -> Any:
@@ -64,6 +76,8 @@ def _joined(column: ColumnElement[Any]) -> ColumnElement[Any]:
         return func.string_agg(func.boolsend(column), NOTHING)
     if isinstance(kind, Integer):
         return func.string_agg(func.int8send(cast(column, BigInteger)), NOTHING)
+    if isinstance(kind, Float):
+        return func.string_agg(func.float8send(column), NOTHING)
     if isinstance(kind, UtcDateTime):
         return func.string_agg(func.timestamptz_send(column), NOTHING)
     if isinstance(kind, LargeBinary):
@@ -76,6 +90,8 @@ def _taken_apart(joined: Any, kind: TypeEngine[Any]) -> Any:
         return np.frombuffer(joined or b"", np.bool_)
     if isinstance(kind, Integer):
         return np.frombuffer(joined or b"", ">i8").astype(np.int64)
+    if isinstance(kind, Float):
+        return np.frombuffer(joined or b"", ">f8").astype(np.float64)
     if isinstance(kind, UtcDateTime):
         since_2000 = np.frombuffer(joined or b"", ">i8").astype(np.int64)
         return (since_2000 + FROM_1970_TO_2000) / MICROSECONDS

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, or_, select
+from sqlalchemy import Row, delete, insert, or_, select
 from sqlalchemy.engine import Connection
 
-from aggregator.store.dialect import among, chunks
+from aggregator.store.dialect import among
 from aggregator.store.tables import CORRECTION
 from aggregator.types import Correction, CorrectionKind, EntryId
 
@@ -20,19 +20,11 @@ def add_corrections(db: Connection, corrections: Sequence[Correction]) -> None:
         db.execute(insert(CORRECTION), rows)
 
 
-def corrections_of(db: Connection, entries: Iterable[EntryId]) -> list[Correction]:
+def corrections_of(db: Connection, entries: Collection[EntryId]) -> list[Correction]:
     """All that people said of any of these entries, oldest first."""
-    numbers: set[int] = set()
-    for part in chunks(entries):
-        query: Select[tuple[int]] = select(CORRECTION.c.id)
-        touching = or_(among(CORRECTION.c.a, part), among(CORRECTION.c.b, part))
-        numbers.update(row.id for row in db.execute(query.where(touching)).all())
-    found = [
-        row
-        for part in chunks(numbers)
-        for row in db.execute(select(CORRECTION).where(among(CORRECTION.c.id, part))).all()
-    ]
-    return [_correction(row) for row in sorted(found, key=lambda row: row.id)]
+    touching = or_(among(CORRECTION.c.a, entries), among(CORRECTION.c.b, entries))
+    query = select(CORRECTION).where(touching).order_by(CORRECTION.c.id)
+    return [_correction(row) for row in db.execute(query).all()]
 
 
 def all_corrections(db: Connection) -> list[Correction]:
@@ -61,10 +53,7 @@ def overrule(
     return len(doomed)
 
 
-def unpin(db: Connection, entries: Iterable[EntryId]) -> int:
+def unpin(db: Connection, entries: Collection[EntryId]) -> int:
     """Forgets the pins of these entries; how many there were."""
-    count = 0
-    for part in chunks(entries):
-        pins = (among(CORRECTION.c.a, part), CORRECTION.c.kind == CorrectionKind.PIN)
-        count += db.execute(delete(CORRECTION).where(*pins)).rowcount
-    return count
+    pins = (among(CORRECTION.c.a, entries), CORRECTION.c.kind == CorrectionKind.PIN)
+    return db.execute(delete(CORRECTION).where(*pins)).rowcount

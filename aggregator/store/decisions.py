@@ -41,8 +41,7 @@ class Basis(NamedTuple):
 
 def write_weighed(db: Connection, weighed: Sequence[Weighed], basis: Basis, *, regroup: bool) -> None:
     """The decision on each of these entries is made anew, and says for now that it stands alone."""
-    for part in chunks(one.entry for one in weighed):
-        db.execute(delete(DECISION).where(among(DECISION.c.entry_id, part)))
+    db.execute(delete(DECISION).where(among(DECISION.c.entry_id, [one.entry for one in weighed])))
     columns = (
         DECISION.c.entry_id,
         DECISION.c.at,
@@ -123,9 +122,13 @@ def decision_of(db: Connection, entry: EntryId) -> Decision | None:
 
 
 def write_rules(db: Connection, rules: Mapping[EntryId, tuple[Rule, float, int]]) -> None:
-    """What decided on each of these entries: the rule, the mean probability, the size of its event."""
-    rows = ((entry, rule.value, mean, size) for entry, (rule, mean, size) in rules.items())
-    update_many(db, DECISION.c.entry_id, (DECISION.c.rule, DECISION.c.mean, DECISION.c.size), rows)
+    """What decided on each of these entries: the rule, the mean probability, the size of its event.
+
+    With that its event has been looked at again.
+    """
+    columns = (DECISION.c.rule, DECISION.c.mean, DECISION.c.size, DECISION.c.regroup)
+    rows = ((entry, rule.value, mean, size, False) for entry, (rule, mean, size) in rules.items())
+    update_many(db, DECISION.c.entry_id, columns, rows)
 
 
 def correct_rules(db: Connection, entries: Iterable[EntryId], size: int) -> None:
@@ -139,12 +142,6 @@ def to_regroup(db: Connection, limit: int) -> list[EntryId]:
     """Entries whose event is to be looked at again."""
     query = select(DECISION.c.entry_id).where(DECISION.c.regroup).order_by(DECISION.c.entry_id).limit(limit)
     return [EntryId(row.entry_id) for row in db.execute(query)]
-
-
-def regrouped(db: Connection, entries: Iterable[EntryId]) -> None:
-    """The events of these entries have been looked at again."""
-    for part in chunks(entries):
-        db.execute(update(DECISION).where(among(DECISION.c.entry_id, part)).values(regroup=False))
 
 
 def ask_to_regroup(db: Connection, entries: Iterable[EntryId]) -> None:

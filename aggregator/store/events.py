@@ -26,6 +26,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
     update,
 )
 from sqlalchemy import Row as ResultRow
@@ -36,7 +37,7 @@ from aggregator.cluster.links import LINK as LINK_TYPE
 from aggregator.cluster.links import Links
 from aggregator.cluster.prepared import Prepared
 from aggregator.store.bulk import insert_many, update_many
-from aggregator.store.columns import whole_columns
+from aggregator.store.columns import records, whole_columns
 from aggregator.store.dialect import among, chunks, day_number, lock_grouping, plain_rows, wake_listeners
 from aggregator.store.outbox import put_messages
 from aggregator.store.partitions import count_written
@@ -132,13 +133,9 @@ def still_waiting(db: Connection, read: Mapping[EntryId, str]) -> set[EntryId]:
 
     `read`: content hashes.
     """
-    query = select(ENTRY.c.id, ENTRY.c.content_hash).where(ENTRY.c.pending).with_for_update()
-    return {
-        EntryId(row.id)
-        for part in chunks(read)
-        for row in db.execute(query.where(among(ENTRY.c.id, part))).all()
-        if row.content_hash == read[row.id]
-    }
+    query = select(ENTRY.c.id, ENTRY.c.content_hash).where(ENTRY.c.pending, among(ENTRY.c.id, list(read)))
+    rows = db.execute(query.with_for_update()).all()
+    return {EntryId(number) for number, content_hash in rows if content_hash == read[number]}
 
 
 def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
@@ -309,15 +306,9 @@ def days_of_few(db: Connection, most: int) -> list[int]:
 def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> Links:
     """Every stored pair that one of the entries is part of and whose score is at least `least`; copies have 1."""
     columns = select(LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
-    found = [
-        row
-        for query in _halves(columns, entries)
-        for row in plain_rows(db, query.where(LINK.c.score >= least) if least else query)
-    ]
-    links = np.empty(len(found), LINK_TYPE)
-    for name, values in zip(LINK_TYPE.names or (), zip(*found, strict=True), strict=False):
-        links[name] = values
-    return links
+    if least:
+        columns = columns.where(LINK.c.score >= least)
+    return records(db, union_all(*_halves(columns, entries)), LINK_TYPE)
 
 
 def _halves(columns: Select[Any], entries: Iterable[EntryId]) -> tuple[Select[Any], Select[Any]]:
@@ -327,30 +318,29 @@ def _halves(columns: Select[Any], entries: Iterable[EntryId]) -> tuple[Select[An
     return columns.where(first), columns.where(second, ~first)
 
 
-def those_there(db: Connection, entries: Iterable[EntryId]) -> set[EntryId]:
-    """Those of these entries that have not been removed."""
-    query = select(ENTRY.c.id).where(among(ENTRY.c.id, list(entries)))
-    return {EntryId(number) for (number,) in plain_rows(db, query)}
+THERE = np.dtype([("id", "<i8"), ("is_new", "?")])
+"""An entry; `is_new`: it waits for the clusterer for the first time."""
 
 
-def events_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, EventId]:
+def those_there(db: Connection, entries: Collection[int]) -> NDArray[np.void]:
+    """Those of these entries that have not been removed [n, THERE]."""
+    is_new = ENTRY.c.pending & ENTRY.c.event_id.is_(None)
+    return records(db, select(ENTRY.c.id, is_new).where(among(ENTRY.c.id, entries)), THERE)
+
+
+def events_of(db: Connection, entries: Collection[EntryId]) -> dict[EntryId, EventId]:
     """The event of each of these entries that has one."""
-    return {
-        EntryId(row.id): EventId(row.event_id)
-        for part in chunks(entries)
-        for row in db.execute(
-            select(ENTRY.c.id, ENTRY.c.event_id).where(among(ENTRY.c.id, part), ENTRY.c.event_id.is_not(None))
-        ).all()
-    }
+    query = select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.is_not(None))
+    return _pairs(db, query.where(among(ENTRY.c.id, entries)))
 
 
-def entries_of(db: Connection, events: Iterable[EventId]) -> dict[EntryId, EventId]:
+def entries_of(db: Connection, events: Collection[EventId]) -> dict[EntryId, EventId]:
     """All entries of these events."""
-    return {
-        EntryId(row.id): EventId(row.event_id)
-        for part in chunks(events)
-        for row in db.execute(select(ENTRY.c.id, ENTRY.c.event_id).where(among(ENTRY.c.event_id, part))).all()
-    }
+    return _pairs(db, select(ENTRY.c.id, ENTRY.c.event_id).where(among(ENTRY.c.event_id, events)))
+
+
+def _pairs(db: Connection, query: Select[Any]) -> dict[EntryId, EventId]:
+    return {EntryId(entry): EventId(event) for entry, event in db.execute(query).all()}
 
 
 def copies_of(db: Connection, entries: Iterable[EntryId]) -> set[tuple[EntryId, EntryId]]:
@@ -385,10 +375,9 @@ def move_entries(db: Connection, moves: Mapping[EntryId, EventId]) -> None:
     update_many(db, ENTRY.c.id, (ENTRY.c.event_id,), moves.items())
 
 
-def settle(db: Connection, entries: Iterable[EntryId]) -> None:
+def settle(db: Connection, entries: Collection[EntryId]) -> None:
     """The clusterer has seen these entries."""
-    for part in chunks(entries):
-        db.execute(update(ENTRY).where(among(ENTRY.c.id, part)).values(pending=False))
+    db.execute(update(ENTRY).where(among(ENTRY.c.id, entries)).values(pending=False))
 
 
 def merge_events(db: Connection, merged: Mapping[EventId, EventId]) -> None:
@@ -401,10 +390,9 @@ def merge_events(db: Connection, merged: Mapping[EventId, EventId]) -> None:
         db.execute(delete(TEASER).where(TEASER.c.event_id == old))
 
 
-def ask_to_relate(db: Connection, events: Iterable[EventId]) -> None:
+def ask_to_relate(db: Connection, events: Collection[EventId]) -> None:
     """The related teasers of these events are to be made anew."""
-    for part in chunks(events):
-        db.execute(update(EVENT).where(among(EVENT.c.id, part), ~EVENT.c.relate).values(relate=True))
+    db.execute(update(EVENT).where(among(EVENT.c.id, events), ~EVENT.c.relate).values(relate=True))
 
 
 def to_relate(db: Connection, limit: int) -> list[EventId]:
@@ -413,10 +401,9 @@ def to_relate(db: Connection, limit: int) -> list[EventId]:
     return [EventId(row.id) for row in db.execute(query).all()]
 
 
-def related(db: Connection, events: Iterable[EventId]) -> None:
+def related(db: Connection, events: Collection[EventId]) -> None:
     """The related teasers of these events have been made anew."""
-    for part in chunks(events):
-        db.execute(update(EVENT).where(among(EVENT.c.id, part)).values(relate=False))
+    db.execute(update(EVENT).where(among(EVENT.c.id, events)).values(relate=False))
 
 
 def add_changes(
@@ -433,14 +420,11 @@ def add_changes(
     rows at the commit: a reader that had met a later cursor would pass over an earlier one that came to light
     after it.
     """
-    rows = [
-        {"event_id": event, "kind": kind, "other_event_id": other, "at": now}
-        for event, kind, other in changes
-    ]
-    if rows:
+    if changes:
         lock_grouping(db)
-        db.execute(insert(CHANGE), rows)
-        count_written(db, len(rows))
+        columns = (CHANGE.c.event_id, CHANGE.c.kind, CHANGE.c.other_event_id, CHANGE.c.at)
+        insert_many(db, columns, ((event, kind.value, other, now) for event, kind, other in changes))
+        count_written(db, len(changes))
         put_messages(db, changes, grown, now)
         wake_listeners(db)
 
@@ -461,152 +445,82 @@ class StoredEvent:
     source_count: int
 
 
-def stored_events(db: Connection, events: Iterable[EventId]) -> dict[EventId, StoredEvent]:
+def stored_events(db: Connection, events: Collection[EventId]) -> dict[EventId, StoredEvent]:
     """The events' rows; merged ones are left out."""
-    return {
-        EventId(row.id): StoredEvent(
-            id=EventId(row.id),
-            canonical_entry_id=row.canonical_entry_id,
-            first_seen_at=row.first_seen_at,
-            last_seen_at=row.last_seen_at,
-            news_at=row.news_at,
-            entry_count=row.entry_count,
-            source_count=row.source_count,
-        )
-        for part in chunks(events)
-        for row in db.execute(
-            select(EVENT).where(among(EVENT.c.id, part), EVENT.c.merged_into.is_(None))
-        ).all()
-    }
+    columns = select(*(EVENT.c[field.name] for field in fields(StoredEvent)))
+    rows = db.execute(columns.where(among(EVENT.c.id, events), EVENT.c.merged_into.is_(None))).all()
+    return {EventId(row.id): StoredEvent(*row) for row in rows}
 
 
-MEMBER = (
-    ENTRY.c.id,
-    ENTRY.c.feed_id,
-    ENTRY.c.event_id,
-    ENTRY.c.identity,
-    ENTRY.c.url,
-    ENTRY.c.title,
-    ENTRY.c.summary,
-    ENTRY.c.text,
-    ENTRY.c.lang,
-    ENTRY.c.source,
-    ENTRY.c.published_at,
-    ENTRY.c.first_seen_at,
-    ENTRY.c.date_guessed,
-    ENTRY.c.truncated,
-)
-"""What a Member is made of: not the HTML, which is most of an entry."""
+MEMBER = {"feed_url": FEED.c.public_url, "weight": FEED.c.weight}
+"""Where those parts of a Member come from that are its feed's. The HTML, most of an entry, is none of it."""
 
 
-def _member_query() -> Select[Any]:
-    return select(*MEMBER, FEED.c.public_url.label("feed_url"), FEED.c.weight).join(
-        FEED, FEED.c.id == ENTRY.c.feed_id
-    )
-
-
-def members(db: Connection, entries: Iterable[EntryId]) -> list[Member]:
+def members(db: Connection, entries: Collection[EntryId]) -> list[Member]:
     """These entries, with their texts."""
-    query = _member_query()
-    return [
-        _member(row)
-        for part in chunks(entries)
-        for row in db.execute(query.where(among(ENTRY.c.id, part))).all()
-    ]
+    names = (field.name for field in fields(Member))
+    query = select(*(MEMBER[name] if name in MEMBER else ENTRY.c[name] for name in names))
+    query = query.join(FEED, FEED.c.id == ENTRY.c.feed_id)
+    rows: Sequence[Any] = db.execute(query.where(among(ENTRY.c.id, entries))).all()
+    return [Member(*row) for row in rows]
 
 
-def _member(row: ResultRow[Any]) -> Member:
-    return Member(
-        id=EntryId(row.id),
-        feed_id=FeedId(row.feed_id),
-        feed_url=row.feed_url,
-        identity=row.identity,
-        url=row.url,
-        title=row.title,
-        summary=row.summary,
-        text=row.text,
-        lang=row.lang,
-        source=row.source,
-        published_at=row.published_at,
-        first_seen_at=row.first_seen_at,
-        date_guessed=row.date_guessed,
-        truncated=row.truncated,
-        weight=row.weight,
-    )
-
-
-def versions_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, list[tuple[EntryId, str, str]]]:
+def versions_of(
+    db: Connection, entries: Collection[EntryId]
+) -> dict[EntryId, list[tuple[EntryId, str, str]]]:
     """Earlier (entry, title, text) of each entry, oldest first."""
     found: dict[EntryId, list[tuple[EntryId, str, str]]] = {}
-    for part in chunks(entries):
-        for row in db.execute(
-            select(VERSION).where(among(VERSION.c.entry_id, part)).order_by(VERSION.c.id)
-        ).all():
-            found.setdefault(EntryId(row.entry_id), []).append((EntryId(row.entry_id), row.title, row.text))
+    query = select(VERSION.c.entry_id, VERSION.c.title, VERSION.c.text).order_by(VERSION.c.id)
+    for entry, title, text in db.execute(query.where(among(VERSION.c.entry_id, entries))).all():
+        found.setdefault(EntryId(entry), []).append((EntryId(entry), title, text))
     return found
 
 
-def listed_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, list[ListedItem]]:
+def listed_of(db: Connection, entries: Collection[EntryId]) -> dict[EntryId, list[ListedItem]]:
     """The related items that each entry's own text ended with, in their order."""
     found: dict[EntryId, list[ListedItem]] = {}
-    for part in chunks(entries):
-        query = (
-            select(LISTED)
-            .where(among(LISTED.c.entry_id, part))
-            .order_by(LISTED.c.entry_id, LISTED.c.position)
-        )
-        for row in db.execute(query).all():
-            item = ListedItem(row.text, row.teaser, row.url, row.start_key)
-            found.setdefault(EntryId(row.entry_id), []).append(item)
+    query = select(LISTED).order_by(LISTED.c.entry_id, LISTED.c.position)
+    for row in db.execute(query.where(among(LISTED.c.entry_id, entries))).all():
+        item = ListedItem(row.text, row.teaser, row.url, row.start_key)
+        found.setdefault(EntryId(row.entry_id), []).append(item)
     return found
 
 
 def starting_with(db: Connection, keys: Iterable[int]) -> dict[int, list[EntryId]]:
     """The entries whose text or title has one of these start keys."""
     found: dict[int, list[EntryId]] = {}
-    for part in chunks({key for key in keys if key}):
-        for column in (ENTRY.c.text_key, ENTRY.c.title_key):
-            for row in db.execute(
-                select(column.label("key"), ENTRY.c.id).where(among(column, part), column != 0)
-            ).all():
-                found.setdefault(row.key, []).append(EntryId(row.id))
+    asked = {key for key in keys if key}
+    for column in (ENTRY.c.text_key, ENTRY.c.title_key) if asked else ():
+        for key, entry in db.execute(
+            select(column, ENTRY.c.id).where(among(column, asked), column != 0)
+        ).all():
+            found.setdefault(key, []).append(EntryId(entry))
     return found
 
 
-def listing_events(db: Connection, entries: Iterable[EntryId]) -> set[EventId]:
+def listing_events(db: Connection, entries: Collection[EntryId]) -> set[EventId]:
     """The events one of whose entries lists an item that starts like one of `entries`."""
     found: set[EventId] = set()
-    for part in chunks(entries):
-        for column in (ENTRY.c.text_key, ENTRY.c.title_key):
-            keys = select(column).where(among(ENTRY.c.id, part), column != 0)
-            lister = select(LISTED.c.entry_id).where(LISTED.c.start_key.in_(keys))
-            query = select(ENTRY.c.event_id).where(ENTRY.c.id.in_(lister), ENTRY.c.event_id.is_not(None))
-            found.update(EventId(row.event_id) for row in db.execute(query).all())
+    for column in (ENTRY.c.text_key, ENTRY.c.title_key) if entries else ():
+        keys = select(column).where(among(ENTRY.c.id, entries), column != 0)
+        lister = select(LISTED.c.entry_id).where(LISTED.c.start_key.in_(keys))
+        query = select(ENTRY.c.event_id).where(ENTRY.c.id.in_(lister), ENTRY.c.event_id.is_not(None))
+        found.update(db.execute(query).scalars())
     return found
 
 
-def teasing_events(db: Connection, events: Iterable[EventId]) -> set[EventId]:
+def teasing_events(db: Connection, events: Collection[EventId]) -> set[EventId]:
     """The events that have a teaser of one of `events`."""
-    return {
-        EventId(row.event_id)
-        for part in chunks(events)
-        for row in db.execute(
-            select(TEASER.c.event_id).distinct().where(among(TEASER.c.related_event_id, part))
-        ).all()
-    }
+    query = select(TEASER.c.event_id).distinct().where(among(TEASER.c.related_event_id, events))
+    return set(db.execute(query).scalars())
 
 
-def teasers_of(db: Connection, events: Iterable[EventId]) -> dict[EventId, list[Teaser]]:
+def teasers_of(db: Connection, events: Collection[EventId]) -> dict[EventId, list[Teaser]]:
     """The teasers of each event, in the order to show."""
     found: dict[EventId, list[Teaser]] = {}
-    for part in chunks(events):
-        query = (
-            select(TEASER)
-            .where(among(TEASER.c.event_id, part))
-            .order_by(TEASER.c.event_id, TEASER.c.position)
-        )
-        for row in db.execute(query).all():
-            found.setdefault(EventId(row.event_id), []).append(_teaser(row))
+    query = select(TEASER).order_by(TEASER.c.event_id, TEASER.c.position)
+    for row in db.execute(query.where(among(TEASER.c.event_id, events))).all():
+        found.setdefault(EventId(row.event_id), []).append(_teaser(row))
     return found
 
 
@@ -645,16 +559,17 @@ def write_relations(
     update_many(db, ENTRY.c.id, (*told, ENTRY.c.event_id), moving)
 
 
-def relations_of(db: Connection, entries: Iterable[EntryId]) -> dict[EntryId, tuple[str, float | None]]:
+def relations_of(db: Connection, entries: Collection[EntryId]) -> dict[EntryId, tuple[str, float | None]]:
     """The stored relation and score of every one of these entries."""
-    query = select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(among(ENTRY.c.id, list(entries)))
-    return {EntryId(entry): (relation, score) for entry, relation, score in plain_rows(db, query)}
+    query = select(ENTRY.c.id, ENTRY.c.relation, ENTRY.c.score).where(among(ENTRY.c.id, entries))
+    return {EntryId(entry): (relation, score) for entry, relation, score in db.execute(query).all()}
 
 
 def write_teasers(db: Connection, teasers: Mapping[EventId, Sequence[Teaser]]) -> None:
     """The teasers of each of these events become the given ones."""
-    for part in chunks(teasers):
-        db.execute(delete(TEASER).where(among(TEASER.c.event_id, part)))
+    if not teasers:
+        return
+    db.execute(delete(TEASER).where(among(TEASER.c.event_id, teasers)))
     values = attrgetter(*(field.name for field in fields(Teaser)))
     rows = (
         (event, position, *values(teaser))
