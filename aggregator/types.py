@@ -561,7 +561,8 @@ class Signature:
     `terms`: its different terms (stems) in rising order, uint32 little-endian, each with a byte in
     `term_marks`: how often it stands in title, address and lead, and whether it is a number; and one in
     `term_rarity`, its rarity in eighths (see cluster.signature). `scheme` names the way all this was
-    computed; signatures of two schemes are never compared. `meaning`: what the texts mean, see
+    computed; signatures of two schemes are never compared. `content_key`: a number made of all this and the
+    outlet, by which ties fall (see cluster.signature.content_key). `meaning`: what the texts mean, see
     cluster.meaning; empty if it was not encoded.
     """
 
@@ -576,6 +577,7 @@ class Signature:
     term_marks: bytes
     term_rarity: bytes
     truncated: bool
+    content_key: int
     meaning: bytes = b""
 
 

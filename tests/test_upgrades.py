@@ -163,6 +163,27 @@ def test_what_an_earlier_version_wrote_is_there_and_goes_on(url: str, revision: 
         store.close()
 
 
+def test_an_upgrade_gives_each_signature_the_key_that_signing_gives_it(url: str) -> None:
+    """Of more entries than one step has, one of them without words, one cut, one of an outlet in capitals."""
+    brought = [
+        _entry(f"ferry-{number}", f"Ferry {number} is late.") | {"source": "Wire"} for number in range(1_100)
+    ]
+    brought += [_entry("mute", "!"), _entry("cut", f"{BRIDGE} …"), _entry("loud", PIANO) | {"source": "ÇA"}]
+    store = open_store(url)
+    assert list(import_lines(store, [json.dumps(entry).encode() for entry in brought], NOW))
+    signed = "SELECT entry_id, content_key FROM signature ORDER BY entry_id"
+    made = _rows(store, signed)
+    store.close()
+    change(url, "ALTER TABLE signature DROP COLUMN content_key")
+    change(url, "UPDATE alembic_version SET version_num = '0021'")
+    store = open_store(url)
+    try:
+        assert _rows(store, signed) == made
+        assert len({key for _, key in made}) == len(brought)
+    finally:
+        store.close()
+
+
 def test_a_feed_that_was_silent_before_an_upgrade_is_so_after_it(url: str) -> None:
     _write_as("0016", url)
     engine = open_engine(url)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.cluster.columns import SignedColumns, contents_of
+from aggregator.cluster.columns import SignedColumns
 from aggregator.cluster.meaning import MEANING
 from aggregator.cluster.numbering import Numbering
 from aggregator.cluster.postings import DAY_SECONDS
@@ -172,7 +172,7 @@ class Entries:
         self._day.extend((entries.times // DAY_SECONDS).astype(np.int32))
         self._lang.extend(np.array(self._languages.of(entries.langs), dtype=np.int32))
         self._outlet.extend(np.array(self._outlets.of(entries.source_keys), dtype=np.int32))
-        self._content.extend(contents_of(entries))
+        self._content.extend(entries.content_keys.view(np.uint64))
         self._starts.extend(self._starts.view[-1] + np.cumsum(entries.term_counts))
         self._term.extend(terms)
         self._word.grow(len(self._vocabulary))
@@ -202,7 +202,7 @@ class Entries:
 
     @property
     def content(self) -> NDArray[np.uint64]:
-        """A number made of the entry's words and outlet (see `columns.contents_of`)."""
+        """A number made of the entry's words and outlet (see `signature.content_key`)."""
         return self._content.view
 
     @property

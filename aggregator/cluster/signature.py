@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import regex
+import xxhash
 from numpy.typing import NDArray
 
 from aggregator.cluster.tokens import NUMBER_MARK, RARITY_MASK, Token, tokenise
@@ -126,21 +127,45 @@ def sign(entries: Sequence[Entry]) -> list[Signature]:
         _terms(title, _address(entry), lead) for entry, (title, lead, _) in zip(entries, tokens, strict=True)
     ]
     return [
-        Signature(
-            scheme=SCHEME,
-            minhash=minhash.astype("<u4").tobytes(),
-            title=_numbers(title),
-            title_marks=_marks(title),
-            lead=_numbers(lead),
-            lead_marks=_marks(lead),
-            body=_numbers(body),
-            terms=np.array([term for term, _, _ in kept], dtype="<u4").tobytes(),
-            term_marks=bytes(mark for _, mark, _ in kept),
-            term_rarity=bytes(rarity for _, _, rarity in kept),
-            truncated=entry.truncated,
-        )
-        for entry, minhash, (title, lead, body), kept in zip(entries, hashes, tokens, terms, strict=True)
+        _signature(entry, minhash.astype("<u4").tobytes(), read, kept)
+        for entry, minhash, read, kept in zip(entries, hashes, tokens, terms, strict=True)
     ]
+
+
+def _signature(
+    entry: Entry,
+    minhash: bytes,
+    tokens: tuple[list[Token], list[Token], list[Token]],
+    terms: Sequence[tuple[int, int, int]],
+) -> Signature:
+    title_tokens, lead_tokens, _ = tokens
+    title, lead, body = map(_numbers, tokens)
+    kept = np.array([term for term, _, _ in terms], dtype="<u4").tobytes()
+    words = (minhash, title, lead, body, kept)
+    return Signature(
+        scheme=SCHEME,
+        minhash=minhash,
+        title=title,
+        title_marks=_marks(title_tokens),
+        lead=lead,
+        lead_marks=_marks(lead_tokens),
+        body=body,
+        terms=kept,
+        term_marks=bytes(mark for _, mark, _ in terms),
+        term_rarity=bytes(rarity for _, _, rarity in terms),
+        truncated=entry.truncated,
+        content_key=content_key(entry.source, entry.lang, words, truncated=entry.truncated),
+    )
+
+
+def content_key(source: str, lang: str, words: Iterable[bytes], *, truncated: bool) -> int:
+    """A number made of an entry's words and outlet: ties fall the same way in whatever order entries came.
+
+    Not of its time: of an entry without a date that is when it was fetched. `words`: minhash, title, lead, body and
+    terms of its signature. 64 bits, signed, as databases keep it; by its unsigned value entries are ordered.
+    """
+    told = b"".join((*words, f"{source.casefold()} {lang} {truncated}".encode()))
+    return int.from_bytes(xxhash.xxh3_64_digest(told), "big", signed=True)
 
 
 def _address(entry: Entry) -> list[Token]:

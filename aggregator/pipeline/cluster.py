@@ -13,7 +13,6 @@ import numpy as np
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.assign import SAME_EVENT, Bonds, Group, near, partition
-from aggregator.cluster.columns import contents_of
 from aggregator.cluster.links import LINK, Links, each_once, ends_of, positions
 from aggregator.cluster.postings import day_of
 from aggregator.cluster.rows import Rows
@@ -379,13 +378,6 @@ class Clusterer:
         # Where so many may meet that they are more than usual, few of them are more than needed.
         self._most_rows = max(self._most_rows, 2 * len(there))
 
-    def _contents(self, db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, int]:
-        """As `Entries.content`, of entries that are not in the window."""
-        found: dict[EntryId, int] = {}
-        for part in stored.parts_of(db, np.array(entries, dtype=np.int64), SCHEME):
-            found |= dict(zip(part.columns.ids.tolist(), contents_of(part.columns).tolist(), strict=True))
-        return found
-
     def _ordered(self, db: Connection, entries: Iterable[EntryId]) -> list[EntryId]:
         """The entries in an order made of their content."""
         numbers = sorted(entries)
@@ -393,8 +385,9 @@ class Clusterer:
         keys = np.zeros(len(numbers), np.uint64)
         keys[rows >= 0] = self._window.entries.content[rows[rows >= 0]]
         missing = [number for number, row in zip(numbers, rows.tolist(), strict=True) if row < 0]
-        contents = self._contents(db, missing)
-        keys[rows < 0] = [contents.get(number, 0) for number in missing]
+        known = stored.content_keys_of(db, missing, SCHEME)
+        read = np.array([known.get(number, 0) for number in missing], np.int64)
+        keys[rows < 0] = read.view(np.uint64)
         return [numbers[place] for place in np.argsort(keys, kind="stable").tolist()]
 
     # ---- writing ---------------------------------------------------------------------------------

@@ -261,6 +261,7 @@ def signature_values(number: EntryId, entry: Entry, signature: Signature) -> dic
         "term_marks": signature.term_marks,
         "term_rarity": signature.term_rarity,
         "truncated": signature.truncated,
+        "content_key": signature.content_key,
         "meaning": signature.meaning or None,
     }
 

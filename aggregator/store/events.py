@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from sqlalchemy import (
     ColumnElement,
     Integer,
-    LargeBinary,
     Select,
     and_,
     cast,
@@ -92,6 +91,7 @@ def _signed(row: ResultRow[Any]) -> Signed:
         term_marks=row.term_marks,
         term_rarity=row.term_rarity,
         truncated=row.truncated,
+        content_key=row.content_key,
         meaning=row.meaning or b"",
     )
     return Signed(
@@ -202,17 +202,14 @@ def columns_of(
 
     Of those that wait only the `encoded` if so.
     """
-    title, lead, body = SIGNATURE.c.title, SIGNATURE.c.lead, SIGNATURE.c.body
     columns = select(
         func.coalesce(DECISION.c.among, 0).label("among"),
         ENTRY.c.id,
         ENTRY.c.source,
         ENTRY.c.lang,
         SIGNATURE.c.at,
-        SIGNATURE.c.truncated,
+        SIGNATURE.c.content_key,
         SIGNATURE.c.minhash,
-        cast(title.op("||")(lead).op("||")(body), LargeBinary).label("texts"),
-        cast(func.length(title) + func.length(lead) + func.length(body), Integer).label("text_lengths"),
         SIGNATURE.c.terms,
         cast(func.length(SIGNATURE.c.term_marks), Integer).label("term_counts"),
         SIGNATURE.c.term_marks,
@@ -243,6 +240,14 @@ def columns_of(
             if wait
         }
     return Columns(SignedColumns(ids, [source.casefold() for source in sources], *told), populations, waiting)
+
+
+def content_keys_of(db: Connection, entries: Collection[EntryId], scheme: int) -> dict[EntryId, int]:
+    """The content keys of those of these entries that are signed by `scheme` and that the clusterer has seen."""
+    query = select(SIGNATURE.c.entry_id, SIGNATURE.c.content_key).where(SIGNATURE.c.scheme == scheme)
+    query = query.join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id).where(~ENTRY.c.pending)
+    rows = plain_rows(db, query.where(among(SIGNATURE.c.entry_id, entries)))
+    return {EntryId(entry): key for entry, key in rows}
 
 
 def _lies_between(column: ColumnElement[int], numbers: NDArray[np.int64]) -> ColumnElement[bool]:

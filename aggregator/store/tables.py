@@ -338,6 +338,7 @@ class SignatureRow(Row, table=True):
     term_rarity: bytes = Field(sa_column=_bytes())
     truncated: bool
     meaning: bytes | None = Field(default=None, sa_column=Column(LargeBinary, nullable=True))
+    content_key: int = Field(sa_column=Column(BIG_ID, nullable=False, server_default="0"))
 
 
 class DecisionRow(Row, table=True):
