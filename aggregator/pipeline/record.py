@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import numpy as np
 from sqlalchemy.engine import Connection
 
-from aggregator.cluster.links import Links, ends_of, positions
+from aggregator.cluster.links import Links, Numbers, ends_of, positions
 from aggregator.pipeline.grouping import NOTHING_WRITTEN, Written
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
@@ -49,18 +50,22 @@ def refresh_records(
     """
     event_of = {**stored.entries_of(db, set(touched) - written.created), **written.moves}
     assert set(event_of.values()) <= set(touched), "an entry moves to an event that is not looked at"
-    events = np.array(list(event_of.values()), dtype=np.int64)
-    one, other = (positions(np.fromiter(event_of, np.int64, len(event_of)), links[end]) for end in ("a", "b"))
-    is_within = (one >= 0) & (other >= 0)
-    is_within[is_within] = events[one[is_within]] == events[other[is_within]]
-    changed = _refresh_members(db, event_of, written, links[is_within])
-    telling = links[(links["score"] >= RELATED) & ((one >= 0) | (other >= 0))]
-    neighbours = set(stored.events_of(db, ends_of(telling)).values())
+    one, other = _events_at(event_of, links)
+    changed = _refresh_members(db, event_of, written, links[(one == other) & (one > 0)])
+    leading_away = links[(links["score"] >= RELATED) & ((one > 0) != (other > 0))]
+    neighbours = set(stored.events_of(db, ends_of(leading_away) - event_of.keys()).values())
     known = {*touched, *written.merged} - written.created
     pointing = stored.teasing_events(db, known) | stored.listing_events(db, entries)
     doubtful = neighbours.union(pointing, touched) - written.merged
     stored.ask_to_relate(db, doubtful)
     return changed, doubtful
+
+
+def _events_at(event_of: Mapping[EntryId, EventId], links: Links) -> tuple[Numbers, Numbers]:
+    """The events of the first and the second entry of each pair, 0 = unknown."""
+    entries = np.fromiter(event_of, np.int64, len(event_of))
+    events = np.array([*event_of.values(), 0], dtype=np.int64)
+    return events[positions(entries, links["a"])], events[positions(entries, links["b"])]
 
 
 # ---- members: canonical entry, relations, coverage -----------------------------------------------
@@ -77,15 +82,17 @@ def _refresh_members(
     for member in stored.members(db, event_of):
         members[event_of[member.id]].append(member)
     versions = stored.versions_of(db, event_of)
-    teasers_before = stored.teasers_of(db, known)
     copies = _copy_groups(links[links["is_copy"]])
-    scores = {(EntryId(a), EntryId(b)): score for a, b, score, *_ in links.tolist()}
-    pins = _pins(db, list(event_of))
+    pins = _pins(db, event_of)
+    canonical_of = {
+        event: _pinned(group, pins) or choose_canonical(group) for event, group in members.items()
+    }
+    scores = _scores_of(links, [canonical.id for canonical in canonical_of.values()])
     rows: list[StoredEvent] = []
     relations: dict[EntryId, tuple[Relation, float | None]] = {}
-    teasers: dict[EventId, list[Teaser]] = {}
+    shown: dict[EventId, Sequence[Teaser]] = {}
     for event, group in members.items():
-        canonical = _pinned(group, pins) or choose_canonical(group)
+        canonical = canonical_of[event]
         row = _event_row(event, group, canonical)
         if row != before.get(event):
             rows.append(row)
@@ -94,17 +101,33 @@ def _refresh_members(
             if member.id in written.moves or relation != relations_before.get(member.id):
                 relations[member.id] = relation
         others = [member for member in group if member.id != canonical.id]
-        shown = list(coverage(canonical, others, versions.get(canonical.id, [])))
-        old = teasers_before.get(event, [])
-        if shown != [teaser for teaser in old if teaser.kind is TeaserKind.COVERAGE]:
-            teasers[event] = shown + [teaser for teaser in old if teaser.kind is TeaserKind.RELATED]
+        shown[event] = coverage(canonical, others, versions.get(canonical.id, []))
     stored.write_events(db, rows)
     stored.write_relations(db, relations, written.moves)
-    stored.write_teasers(db, teasers)
-    return {row.id for row in rows} | set(teasers)
+    return {row.id for row in rows} | _show(db, TeaserKind.COVERAGE, shown, known)
 
 
-def _pins(db: Connection, entries: Sequence[EntryId]) -> dict[EntryId, int]:
+def _show(
+    db: Connection, kind: TeaserKind, teasers: Mapping[EventId, Sequence[Teaser]], known: AbstractSet[EventId]
+) -> set[EventId]:
+    """Makes the events' teasers of one kind these; the events that had others. `known`: those that had any."""
+    before = stored.teasers_of(db, known, kind)
+    changed = {event: list(shown) for event, shown in teasers.items() if list(shown) != before.get(event, [])}
+    there = stored.teasers_of(db, changed.keys() & known)
+    others = {event: [one for one in there.get(event, []) if one.kind is not kind] for event in changed}
+    first, then = (changed, others) if kind is TeaserKind.COVERAGE else (others, changed)
+    stored.write_teasers(db, {event: first[event] + then[event] for event in changed})
+    return set(changed)
+
+
+def _scores_of(links: Links, entries: Sequence[EntryId]) -> dict[tuple[EntryId, EntryId], float]:
+    """The scores of those pairs that one of these entries is part of: most pairs have no need of an object."""
+    chosen = links[np.isin(links["a"], entries) | np.isin(links["b"], entries)]
+    ends = zip(chosen["a"].tolist(), chosen["b"].tolist(), strict=True)
+    return dict(zip(ends, chosen["score"].tolist(), strict=True))
+
+
+def _pins(db: Connection, entries: Collection[EntryId]) -> dict[EntryId, int]:
     """The entries that people pinned, the newest with the highest number."""
     said = [one for one in corrections_of(db, entries) if one.kind is CorrectionKind.PIN]
     return {one.a: number for number, one in enumerate(said)}
@@ -169,19 +192,14 @@ def relate(db: Connection, events: Collection[EventId]) -> set[EventId]:
     resolved = _resolve(db, listed)
     nearest = _nearest(db, rows)
     shown_entries = _canonical_members(db, {event for near in nearest.values() for event in near})
-    before = stored.teasers_of(db, rows)
     teasers: dict[EventId, list[Teaser]] = {}
     for event, canonical in canonical_of.items():
         related = [
             _listed_teaser(item, resolved.get((canonical, position)))
             for position, item in enumerate(listed.get(canonical, []))
         ]
-        related += _neighbour_teasers(nearest.get(event, {}), shown_entries, related)
-        old = before.get(event, [])
-        if related != [teaser for teaser in old if teaser.kind is TeaserKind.RELATED]:
-            teasers[event] = [teaser for teaser in old if teaser.kind is TeaserKind.COVERAGE] + related
-    stored.write_teasers(db, teasers)
-    return set(teasers)
+        teasers[event] = related + _neighbour_teasers(nearest.get(event, {}), shown_entries, related)
+    return _show(db, TeaserKind.RELATED, teasers, rows.keys())
 
 
 def _resolve(
@@ -229,14 +247,15 @@ def _nearest(db: Connection, events: Collection[EventId]) -> dict[EventId, dict[
     """For each event the other events that its entries have links to, with the best score."""
     own = stored.entries_of(db, events)
     links = stored.links_of(db, own, RELATED)
-    event_of = stored.events_of(db, ends_of(links))
+    event_of = own | stored.events_of(db, ends_of(links) - own.keys())
+    one, other = _events_at(event_of, links)
+    between = (one != other) & (one > 0) & (other > 0)
     found: dict[EventId, dict[EventId, float]] = defaultdict(dict)
-    for a, b, score, _ in links.tolist():
-        one, other = event_of.get(a), event_of.get(b)
-        if one is None or other is None or one == other:
-            continue
-        for here, there in ((one, other), (other, one)):
-            found[here][there] = max(score, found[here].get(there, 0.0))
+    for here, there, score in zip(
+        *(column[between].tolist() for column in (one, other, links["score"])), strict=True
+    ):
+        for event, neighbour in ((here, there), (there, here)):
+            found[event][neighbour] = max(score, found[event].get(neighbour, 0.0))
     return found
 
 

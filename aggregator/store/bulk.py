@@ -6,6 +6,7 @@ SQLAlchemy's own way makes a dictionary of parameters for each row, which took l
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Column
@@ -62,8 +63,10 @@ def _told(db: Connection, columns: Sequence[Column[Any]], rows: Iterable[Values]
     times = [place for place, column in enumerate(columns) if isinstance(column.type, UtcDateTime)]
     if not times:
         return list(rows)
-    process = UtcDateTime().dialect_impl(db.dialect).bind_processor(db.dialect)
-    assert process is not None
+    bound = UtcDateTime().dialect_impl(db.dialect).bind_processor(db.dialect)
+    assert bound is not None
+    # A batch has few times, or each of them some times over.
+    process = cache(bound)
     told: list[Values] = []
     for row in rows:
         values = list(row)

@@ -520,10 +520,14 @@ def teasing_events(db: Connection, events: Collection[EventId]) -> set[EventId]:
     return set(db.execute(query).scalars())
 
 
-def teasers_of(db: Connection, events: Collection[EventId]) -> dict[EventId, list[Teaser]]:
-    """The teasers of each event, in the order to show."""
+def teasers_of(
+    db: Connection, events: Collection[EventId], kind: TeaserKind | None = None
+) -> dict[EventId, list[Teaser]]:
+    """The teasers of each event, of one kind if it is named, in the order to show."""
     found: dict[EventId, list[Teaser]] = {}
     query = select(TEASER).order_by(TEASER.c.event_id, TEASER.c.position)
+    if kind:
+        query = query.where(TEASER.c.kind == kind)
     for row in db.execute(query.where(among(TEASER.c.event_id, events))).all():
         found.setdefault(EventId(row.event_id), []).append(_teaser(row))
     return found
