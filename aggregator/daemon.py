@@ -53,6 +53,7 @@ from aggregator.store.room import keep_room
 from aggregator.supervisor import Supervisor
 from aggregator.timers import Timers
 from aggregator.types import FeedState
+from aggregator.workers import OnDemand, core_count
 
 log = logging.getLogger(__name__)
 
@@ -409,6 +410,7 @@ class _Grouping:
         network_of(settings)  # faults in the weights are told at the start
         self._meters = meters
         self._stop = stop
+        self._helpers = OnDemand(core_count())
         self._mark: int | None = None
         """The database's mark before the last look that left nothing to do."""
 
@@ -417,7 +419,10 @@ class _Grouping:
         work = self._elected()
         if work is None:
             return
-        self._group(work)
+        try:
+            self._group(work)
+        finally:
+            self._helpers.rest()
         if not self._stop.is_set():
             self._prune(work)
 
@@ -471,7 +476,7 @@ class _Grouping:
         if store is None:
             self._work = None
         elif self._work is None or store is not self._work.store:
-            clusterer = Clusterer(store, self._settings, utc_now)
+            clusterer = Clusterer(store, self._settings, utc_now, helpers=self._helpers)
             self._work = _Elected(store, clusterer, Pruner(store, self._settings, utc_now))
         if (store is None) != self._stands_by:
             self._stands_by = store is None

@@ -1,9 +1,10 @@
 """How fast one process groups what waits in bulk, on SQLite and on PostgreSQL.
 
-`python benchmarks/backlog.py [--days 3] [ENTRIES ...]` (default 5000 20000): so many entries of made-up news
-(made_up.py) are stored in an empty database and then grouped, as after a first pass over many feeds. Seconds, and
-those of computing in this process, of each part of it: finding what is near, weighing with what is written of it,
-forming events, and their related teasers. It ends with status 1 if the events on both databases are not the same.
+`python benchmarks/backlog.py [--days 3] [--cores 1] [ENTRIES ...]` (default 5000 20000): so many entries of
+made-up news (made_up.py) are stored in an empty database and then grouped, as after a first pass over many feeds.
+Seconds, and those of computing in this process (not in the helpers that it has with more cores), of each part of
+it: finding what is near, weighing with what is written of it, forming events, and their related teasers. It ends
+with status 1 if the events on both databases are not the same.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from aggregator.pipeline.memory import share_one_arena
 from aggregator.pipeline.reports import ClusterReport
 from aggregator.pipeline.sources import open_source
 from aggregator.store import Store, open_store
-from aggregator.workers import ALONE
+from aggregator.workers import ALONE, Crew, OnDemand
 from tests.servers import own_server
 
 PARTS = ("finding", "weighing", "forming", "relating")
@@ -43,6 +44,7 @@ def main() -> None:
     )
     parser.add_argument("entries", nargs="*", type=int, default=[5_000, 20_000])
     parser.add_argument("--days", type=float, default=3)
+    parser.add_argument("--cores", type=int, default=1, help="processes that weigh")
     asked = parser.parse_args()
     share_one_arena()
     print("| entries | database | entries a second, of computing |" + "".join(f" {part} |" for part in PARTS))
@@ -53,7 +55,7 @@ def main() -> None:
             with archive.open("wb") as file:
                 file.writelines(line for _, line in stories(size, asked.days, seed=1))
             found = [
-                work_off(name, url, archive)
+                work_off(name, url, archive, asked.cores)
                 for name, url in (
                     ("SQLite", f"sqlite:///{folder}/{number}.db"),
                     ("PostgreSQL", server.new_database()),
@@ -63,13 +65,14 @@ def main() -> None:
                 sys.exit("the events are not the same")
 
 
-def work_off(name: str, url: str, archive: Path) -> list[list[int]]:
+def work_off(name: str, url: str, archive: Path, cores: int) -> list[list[int]]:
     """Stores and groups the entries, and prints what grouping took; the events."""
     store = open_store(url)
     with open_source(str(archive)) as source:
         for _ in import_source(store, source, utc_now(), ALONE):
             continue
-    wall, computing = _grouped(store)
+    with OnDemand(cores) as helpers:
+        wall, computing = _grouped(store, helpers)
     events = _events(store)
     store.close()
     entries = sum(map(len, events))
@@ -79,12 +82,12 @@ def work_off(name: str, url: str, archive: Path) -> list[list[int]]:
     return events
 
 
-def _grouped(store: Store) -> tuple[dict[str, float], dict[str, float]]:
+def _grouped(store: Store, helpers: Crew) -> tuple[dict[str, float], dict[str, float]]:
     """Seconds of each part, and those of computing."""
     wall: dict[str, float] = defaultdict(float)
     computing: dict[str, float] = defaultdict(float)
     began, worked = time.perf_counter(), time.process_time()
-    for report in Clusterer(store, load_settings({}), utc_now).work():
+    for report in Clusterer(store, load_settings({}), utc_now, helpers=helpers).work():
         part = _part(report, is_formed="forming" in wall)
         wall[part] += time.perf_counter() - began
         computing[part] += time.process_time() - worked

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
-from sqlalchemy import literal, select, text
+from sqlalchemy import literal, select
 
 from aggregator.config import load_settings
 from aggregator.pipeline import cluster, stretches
@@ -24,82 +23,22 @@ from aggregator.store import Store, events, open_store
 from aggregator.store.dialect import UtcDateTime, day_number, lock_grouping
 from aggregator.store.retention import Old, remove
 from aggregator.types import EventId
-from aggregator.workers import Alone, Crew, DaskCluster, JobLimits, Lost, Processes
+from aggregator.workers import Alone, Crew, DaskCluster, Processes
+from tests.archives import FIRST, Kept, Watched, events_of, kept_of, made_up
 from tests.databases import Databases
 from tests.program import ROOT, run
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-FIRST = datetime(2026, 2, 1, 8, tzinfo=UTC)
-TOWNS = (
-    "Veldmark",
-    "Ostrava",
-    "Quenby",
-    "Marlow",
-    "Tindouf",
-    "Harbin",
-    "Lugano",
-    "Sorrento",
-    "Uppsala",
-    "Kerava",
-)
-THINGS = ("lighthouse", "tram depot", "fish market", "observatory", "grain silo", "opera house", "canal lock")
-DEEDS = ("burns down", "reopens after repairs", "is sold to a brewer", "wins a prize", "floods again")
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+ARCHIVE = made_up(90, 60)
 
 
-def _lines(events: int, days: int) -> list[bytes]:
-    """Events told by three outlets each, within two days; they come back in the order of the outlets."""
-    made: list[tuple[str, bytes]] = []
-    for number in range(events):
-        town, thing, deed = TOWNS[number % 10], THINGS[number % 7], DEEDS[number % 5]
-        title, at = f"{thing.title()} of {town} {deed}", FIRST + timedelta(days=days * number / events)
-        text_of_all = (
-            f"The {thing} of {town} {deed}, says Anna{number} Lind{number}: {number} million crowns."
-        )
-        other_words = f"Mayor Lind{number} spoke of {number} million crowns for the {thing}."
-        for outlet, headline, body in (
-            ("Morning Post", title, text_of_all),
-            ("Evening Echo", title, f"{text_of_all} Nobody was hurt."),
-            ("The Wire", f"In {town} the {thing} {deed}: Lind{number}", other_words),
-        ):
-            entry = {
-                "id": f"{number}-{outlet}",
-                "source": outlet,
-                "title": headline,
-                "text": body,
-                "published": (at + timedelta(hours=9 * len(made) % 40)).isoformat(),
-            }
-            made.append((outlet, json.dumps(entry).encode()))
-    return [line for _, line in sorted(made)]
-
-
-ARCHIVE = _lines(90, 60)
-
-
-def _grouped(store: Store, crew: Crew = Alone()) -> list[list[tuple[object, ...]]]:  # noqa: B008 (has no state)
+def _grouped(store: Store, crew: Crew = Alone()) -> Kept:  # noqa: B008 (has no state)
     """All that the clusterer keeps, after the archive was grouped."""
     for _ in import_lines(store, ARCHIVE, NOW):
         continue
     settled = sum(report.entries for report in Clusterer(store, load_settings({}), lambda: NOW, crew).work())
     assert settled == len(ARCHIVE)
-    return _kept(store)
-
-
-def _kept(store: Store) -> list[list[tuple[object, ...]]]:
-    queries = (
-        "SELECT guid, event_id, relation, score FROM entry ORDER BY guid",
-        "SELECT entry_id, among, seen, rule, mean, size, compared FROM decision ORDER BY entry_id",
-        "SELECT a, b, score, is_copy FROM link ORDER BY a, b",
-    )
-    with store.read() as db:
-        return [
-            [
-                tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
-                for row in db.execute(text(query))
-            ]
-            for query in queries
-        ]
+    return kept_of(store)
 
 
 def _work_by_stretches(patch: pytest.MonkeyPatch) -> None:
@@ -116,7 +55,7 @@ def by_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[object, ...]]]:
+def alone(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """What one process keeps of the archive, on SQLite: what is compared with it runs on both databases."""
     with pytest.MonkeyPatch.context() as patch:
         _work_by_stretches(patch)
@@ -126,42 +65,20 @@ def alone(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> list[li
     return kept
 
 
-class Watched:
-    """A crew of this process alone, that loses some of what it is given."""
-
-    cores = 2
-
-    def __init__(self, loses: int = 0) -> None:
-        self.given: list[object] = []
-        self._loses = loses
-
-    def each(
-        self,
-        job: Callable[[Item], Result],
-        items: Iterable[Item],
-        limits_of: Callable[[Item], JobLimits] | None = None,
-    ) -> Iterator[tuple[Item, Result | Lost]]:
-        for item, answer in Alone().each(job, items, limits_of):
-            self.given.append(item)
-            yield item, Lost("it ended") if len(self.given) <= self._loses else answer
-
-
 @pytest.mark.usefixtures("by_stretches")
-def test_an_archive_has_the_same_events_by_stretches_as_at_once(
-    store: Store, alone: list[list[tuple[object, ...]]]
-) -> None:
+def test_an_archive_has_the_same_events_by_stretches_as_at_once(store: Store, alone: Kept) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "MOST_TAKEN", 1_000)
         at_once = _grouped(store)
-    events = _events(at_once)
+    events = events_of(at_once)
     assert 85 <= len(events) <= 95
-    assert _events(alone) == events
+    assert events_of(alone) == events
     # What is near to an entry, and so how much it is like another, may differ in the last digits.
     assert [row[:2] for row in alone[1]] == [row[:2] for row in at_once[1]]
     assert _strong(alone) == _strong(at_once)
 
 
-def _strong(kept: list[list[tuple[object, ...]]]) -> list[tuple[object, object]]:
+def _strong(kept: Kept) -> list[tuple[object, object]]:
     return [(a, b) for a, b, score, _ in kept[2] if isinstance(score, float) and score >= 0.2]
 
 
@@ -175,7 +92,7 @@ def test_entries_that_another_process_removes_meanwhile_leave_nothing_behind(sto
         gone = tuple(events.entries_of(db, [event]))
         remove(db, Old((event,), gone, None), NOW)
     assert sum(report.reviewed for report in work) >= len(ARCHIVE) - len(gone)
-    left = _kept(store)
+    left = kept_of(store)
     assert len(left[1]) == len(ARCHIVE) - len(gone)
     assert not {end for a, b, *_ in left[2] for end in (a, b)} & {int(entry) for entry in gone}
     assert not any(find_faults(store).values())
@@ -189,25 +106,21 @@ def test_an_archive_is_worked_through_by_many_stretches(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("by_stretches")
-def test_an_archive_has_the_same_events_on_any_number_of_cores(
-    store: Store, alone: list[list[tuple[object, ...]]]
-) -> None:
+def test_an_archive_has_the_same_events_on_any_number_of_cores(store: Store, alone: Kept) -> None:
     with Processes(2) as crew:
         assert _grouped(store, crew) == alone
 
 
 @pytest.mark.usefixtures("by_stretches")
-def test_what_a_crew_loses_is_weighed_by_this_process(
-    store: Store, alone: list[list[tuple[object, ...]]]
-) -> None:
+def test_what_a_crew_loses_is_weighed_by_this_process(store: Store, alone: Kept) -> None:
     assert _grouped(store, Watched(loses=2)) == alone
 
 
 @pytest.mark.usefixtures("by_stretches")
 def test_an_archive_that_was_broken_off_at_any_step_is_grouped_by_the_next_process(
-    databases: Databases, alone: list[list[tuple[object, ...]]]
+    databases: Databases, alone: Kept
 ) -> None:
-    events = _events(alone)
+    events = events_of(alone)
     for steps in (1, 25):
         store = open_store(databases.new())
         for _ in import_lines(store, ARCHIVE, NOW):
@@ -217,15 +130,8 @@ def test_an_archive_that_was_broken_off_at_any_step_is_grouped_by_the_next_proce
         work.close()  # type: ignore[attr-defined]
         for _ in Clusterer(store, load_settings({}), lambda: NOW).work():
             continue
-        assert _events(_kept(store)) == events
+        assert events_of(kept_of(store)) == events
         store.close()
-
-
-def _events(kept: list[list[tuple[object, ...]]]) -> list[list[object]]:
-    groups: dict[object, list[object]] = {}
-    for guid, event, *_ in kept[0]:
-        groups.setdefault(event, []).append(guid)
-    return sorted(groups.values())
 
 
 def test_stretches_hold_each_day_once_and_grow_with_what_stands_beside_them(
@@ -290,7 +196,7 @@ def _dask(folder: Path, code: Path) -> Iterator[str]:
 @pytest.mark.postgresql("which other machines reach; what a cluster reads for an import is the same on both")
 @pytest.mark.usefixtures("by_stretches")
 def test_a_dask_cluster_reads_and_weighs_an_archive_with_the_same_result(
-    store: Store, tmp_path: Path, alone: list[list[tuple[object, ...]]]
+    store: Store, tmp_path: Path, alone: Kept
 ) -> None:
     (tmp_path / "archive.jsonl").write_bytes(b"\n".join(ARCHIVE))
     with _dask(tmp_path, ROOT) as address:

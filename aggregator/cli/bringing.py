@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from aggregator.pipeline.importing import NOTHING_BROUGHT, ImportReport, import_
 from aggregator.pipeline.reports import ClusterReport
 from aggregator.pipeline.sources import Source, UnreadableFileError, open_source
 from aggregator.store import Store, open_store
-from aggregator.workers import Alone, Crew, CrewError, DaskCluster, Processes, end_fork_server
+from aggregator.workers import Alone, Crew, CrewError, DaskCluster, Processes, core_count, end_fork_server
 
 SMALL_BYTES = 4_000_000
 """A file up to which this process reads alone: the others would take as long to start."""
@@ -56,7 +55,7 @@ def _crew(arguments: argparse.Namespace, source: Source) -> Iterator[Crew]:
         with DaskCluster(arguments.dask) as cluster:
             yield cluster
         return
-    cores = arguments.cores or len(os.sched_getaffinity(0))
+    cores = arguments.cores or core_count()
     if cores == 1 or (source.size is not None and source.size < SMALL_BYTES):
         yield Alone()
         return

@@ -18,7 +18,7 @@ from aggregator.store.analysing import analyse_grown
 from aggregator.store.entries import count_pending
 from aggregator.store.office import Office
 from aggregator.types import FeedState
-from aggregator.workers import ALONE, Crew, end_fork_server
+from aggregator.workers import Crew, OnDemand, core_count, end_fork_server
 
 PAUSE_SECONDS = 0.02
 """Between two steps of removing: SQLite's waiting writers ask again within a tenth of that."""
@@ -36,18 +36,20 @@ def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> 
     return reports
 
 
-def cluster_once(store: Store, settings: Settings, crew: Crew = ALONE) -> ClusterReport | None:
-    """Groups all pending entries; None if another process does that for this database."""
+def cluster_once(store: Store, settings: Settings, crew: Crew | None = None) -> ClusterReport | None:
+    """Groups all pending entries; None if another process does that for this database.
+
+    A crew helps where much waits: this one, or all cores.
+    """
     with Office(store, "cluster") as office:
         elected = office.seek()
         if elected is None:
             return None
         with store.read() as db:
             waiting = count_pending(db)
-        clusterer = Clusterer(elected, settings, utc_now, crew)
         total = ClusterReport()
-        with progress_bar("grouping", waiting) as steps:
-            for report in clusterer.work():
+        with OnDemand(core_count()) as all_cores, progress_bar("grouping", waiting) as steps:
+            for report in Clusterer(elected, settings, utc_now, crew or all_cores).work():
                 total += report
                 steps.advance(report.entries)
         prune_all(Pruner(elected, settings, utc_now))

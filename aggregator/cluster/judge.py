@@ -128,25 +128,33 @@ def survey(window: Window, rows: Rows, beside: Rows | None = None) -> Generator[
     `beside`: other rows of which that is found, too. Returns the candidates of rows, those of `AT_ONCE` rows
     together, which stand until the next `put`.
     """
-    parts = _parts(rows)
-    others = [] if beside is None else _parts(beside)
     everyone = rows if beside is None else np.concatenate((rows, beside))
     window.keep_weights(everyone)
     # All at first: each part finds entries of the others near, too.
     window.forget_near(everyone)
     met = []
-    for part in parts:
-        met.append(_met(*window.settle(part)))
+    for part in _parts(rows):
+        met.append(find_near(window, part))
         yield
+    others = [] if beside is None else _parts(beside)
     for part in others:
         window.settle(part)
         yield
-    parts += others
+    yield from listen(window, _parts(rows) + others)
+    return met
+
+
+def find_near(window: Window, rows: Rows) -> Met:
+    """Finds what is near to at most AT_ONCE rows, and to which others they are; returns their candidates."""
+    return _met(*window.settle(rows))
+
+
+def listen(window: Window, parts: Sequence[Rows]) -> Generator[None, None, None]:
+    """Makes the echoes of rows from what is near to them by now, in steps."""
     for step in (window.echo, window.compare_echoes):
         for part in parts:
             step(part)
             yield
-    return met
 
 
 def _parts(rows: Rows) -> list[Rows]:

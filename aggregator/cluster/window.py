@@ -118,6 +118,20 @@ class Shared:
         return np.bincount(self.pair, values, minlength=len(self.a)).astype(np.float64)
 
 
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """What is near to some rows: `near` and `closeness` [rows, NEIGHBOURS], rows and cosines, highest first.
+
+    -1 = nothing more. `settled`: which of the rows had it found for themselves, not by others alone;
+    `usual_echo`: see Window.usual_echo.
+    """
+
+    near: NDArray[np.int32]
+    closeness: NDArray[np.float32]
+    settled: NDArray[np.bool_]
+    usual_echo: NDArray[np.float32]
+
+
 class Window:
     """Entries that may meet: those within `days` days of one another.
 
@@ -127,7 +141,7 @@ class Window:
 
     def __init__(self, days: float, *, semantic: bool = False) -> None:
         self.entries = Entries(semantic=semantic)
-        self._days = days
+        self.days = days
         self._reach = math.ceil(days)
         self._terms = Postings()
         self._bands = Postings()
@@ -142,7 +156,8 @@ class Window:
         self._sketches = Recent(np.int8, ECHO, MOST_SKETCHES)
         self._echoes = Recent(np.int8, ECHO, MOST_SKETCHES)
         self._usual_echo = Column(np.float32)
-        self._of_rows = (self._among, self._settled, self._near, self._closeness, self._usual_echo)
+        self._of_near = (self._near, self._closeness, self._settled, self._usual_echo)
+        self._of_rows = (self._among, *self._of_near)
         self._changes = 0
         self._kept_idf: tuple[int, NDArray[np.float32]] = (-1, np.empty(0, np.float32))
 
@@ -215,6 +230,12 @@ class Window:
         rows = np.sort(np.concatenate([self._rows_on(day) for day in days] or [np.empty(0, np.int64)]))
         living: Rows = rows[self._alive.view[rows]]
         return living
+
+    def rows_beside(self, rows: Rows) -> Rows:
+        """The living rows of all days whose entries may change what is near to rows, see `surroundings`."""
+        most = 3 * self._reach
+        days = np.unique(self.entries.day[rows]).tolist()
+        return self.rows_on({day + step for day in days for step in range(-most, most + 1)})
 
     def _rows_on(self, day: int) -> Rows:
         parts = self._rows_of_day.get(day)
@@ -365,9 +386,7 @@ class Window:
             position, place = position[foreign], place[foreign]
             found.append((position, part[place], alike[position, place].astype(np.float64)))
         position, others, worth = (np.concatenate(columns) for columns in zip(*found, strict=True))
-        near = np.flatnonzero(
-            np.abs(entries.at[asking[position]] - entries.at[others]) <= self._days * 86_400
-        )
+        near = np.flatnonzero(np.abs(entries.at[asking[position]] - entries.at[others]) <= self.days * 86_400)
         position, others, worth = position[near], others[near], worth[near]
         chosen = _best(position, worth, entries.content[others], FOREIGN)
         return asks[position[chosen]], others[chosen]
@@ -406,7 +425,7 @@ class Window:
     def _may_meet(self, one: Rows, other: Rows) -> NDArray[np.bool_]:
         lang, at = self.entries.lang, self.entries.at
         speak = (lang[one] == lang[other]) | (lang[one] == 0) | (lang[other] == 0)
-        near = np.abs(at[one] - at[other]) <= self._days * 86_400
+        near = np.abs(at[one] - at[other]) <= self.days * 86_400
         found: NDArray[np.bool_] = (one != other) & speak & near & self._alive.view[other]
         return found
 
@@ -439,6 +458,29 @@ class Window:
         """Forgets what is near to rows."""
         self._near.view[rows], self._closeness.view[rows] = -1, 0
 
+    def nearest(self, rows: Rows) -> Nearest:
+        """What is known to be near to rows."""
+        return Nearest(*(column.view[rows] for column in self._of_near))
+
+    def put_nearest(self, rows: Rows, found: Nearest) -> None:
+        """Has that near to rows, instead of what was."""
+        for column, values in zip(
+            self._of_near, (found.near, found.closeness, found.settled, found.usual_echo), strict=True
+        ):
+            column.view[rows] = values
+
+    def add_nearest(self, rows: Rows, found: Nearest) -> None:
+        """Has that near to rows, beside what was; usual echoes stay as they were."""
+        owner, place = np.nonzero(found.near >= 0)
+        near, closeness = found.near[owner, place], found.closeness[owner, place]
+        self._remember(rows[owner], near.astype(np.int64), closeness.astype(np.float64))
+        self._settled.view[rows] |= found.settled
+
+    def known_near(self) -> Rows:
+        """The rows to which anything is known to be near."""
+        found: Rows = np.flatnonzero(self._near.view[:, 0] >= 0)
+        return found
+
     def settle(self, rows: Rows) -> tuple[NDArray[np.int64], Rows, Shared]:
         """Finds what is near to rows, beside what is known; returns the candidate pairs with what they share."""
         a, others = self.meet(rows)
@@ -469,7 +511,8 @@ class Window:
         kept = known >= 0
         owners = np.concatenate((owner, np.nonzero(kept)[0]))
         everyone = np.concatenate((others, known[kept].astype(np.int64)))
-        values = np.concatenate((closeness, known_closeness[kept]))
+        # As they are kept: so it makes no difference in how many steps a list came about.
+        values = np.concatenate((closeness.astype(np.float32), known_closeness[kept])).astype(np.float64)
         # The new value of a pair that is known already comes first and replaces it.
         _, fresh = np.unique((owners << 32) | everyone, return_index=True)
         owners, everyone, values = owners[fresh], everyone[fresh], values[fresh]

@@ -25,6 +25,7 @@ from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.pipeline.reports import ClusterReport
+from aggregator.pipeline.shares import LEAST_SHARED, MOST_BESIDE, weigh_shared
 from aggregator.pipeline.signing import sign_missing
 from aggregator.pipeline.stretches import (
     EXACT_BELOW,
@@ -49,7 +50,7 @@ from aggregator.types import (
     Rule,
     Signed,
 )
-from aggregator.workers import ALONE, Alone, Crew, Lost
+from aggregator.workers import ALONE, Crew, Lost
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,8 @@ waiting to write do not notice."""
 
 MUCH = 500
 MOST_TAKEN = 50_000
-TAKEN = 500
 """So many pending entries are weighed together with what they make outgrow its decision, instead of settled in
-batches first; at most so many at once, read in parts. More are worked through by stretches of time."""
+batches first; at most so many at once. More are worked through by stretches of time."""
 
 FORGOTTEN = 100_000
 """Numbers of removed entries looked up at once: a partition has up to ten million."""
@@ -80,14 +80,21 @@ RELATE = 250
 class Clusterer:
     """Groups pending entries into events. One process at a time runs it (store.office).
 
-    Its memory (the window, prepared entries) is a cache of the store. A crew weighs what waits on many days.
+    Its memory (the window, prepared entries) is a cache of the store. A crew weighs what waits on many days, and
+    helpers (the crew, if there are no others) what waits within one window.
     """
 
     def __init__(
-        self, store: Store, settings: Settings, now: Callable[[], datetime], crew: Crew = ALONE
+        self,
+        store: Store,
+        settings: Settings,
+        now: Callable[[], datetime],
+        crew: Crew = ALONE,
+        helpers: Crew | None = None,
     ) -> None:
         self._store = store
         self._crew = crew
+        self._helpers = helpers or crew
         self._now = now
         self._days = settings.window_days
         self._margin = 3 * math.ceil(self._days)
@@ -184,19 +191,22 @@ class Clusterer:
         if waiting > MOST_TAKEN or sum(counts.get(day, 0) for day in near) > MOST_ROWS // 2:
             yield from self._work_through(stretches(counts, near, self._margin))
         else:
-            yield from self._take_all_in()
+            yield from self._take_all_in(days)
 
-    def _take_all_in(self) -> Iterator[ClusterReport]:
+    def _take_all_in(self, days: Collection[int]) -> Iterator[ClusterReport]:
+        """As `_take_in`, entries of these days: all of them, and all near them, fit into the window."""
         waiting: dict[EntryId, str] = {}
+        semantic = self._network.semantic
         with self._store.read() as db:
             # Copies side by side: each is compared with others of the same part, and unpacked once.
-            in_order = stored.pending_by_likeness(db, MOST_TAKEN, encoded=self._network.semantic)
-            for start in range(0, len(in_order), TAKEN):
-                batch = stored.signed_entries(db, in_order[start : start + TAKEN])
-                self._load(db, {day_of(entry.at) for entry in batch}, in_order)
-                self._window.put(batch)
-                waiting |= {entry.id: entry.content_hash for entry in batch}
-        rows = self._window.entries.rows_of(waiting)
+            in_order = stored.pending_by_likeness(db, MOST_TAKEN, encoded=semantic)
+            self._load(db, set(days), in_order)
+            numbers = np.sort(np.array(in_order, dtype=np.int64))
+            for found in stored.parts_of(db, numbers, SCHEME, with_waiting=True, encoded=semantic):
+                rows = self._window.put_columns(found.columns)
+                self._window.remember_among(rows, found.among)
+                waiting |= found.waiting
+        rows = self._window.entries.rows_of(entry for entry in in_order if entry in waiting)
         outgrown = np.setdiff1d(self._window.outgrown(GROWTH, EXACT_BELOW), rows)
         yield from self._weigh_anew(np.concatenate((rows, outgrown)), waiting)
 
@@ -220,7 +230,7 @@ class Clusterer:
         self, job: Callable[..., Iterator[Step]], plan: Sequence[Stretch]
     ) -> Iterator[tuple[Stretch, Iterable[Step]]]:
         """Each stretch with what weighing it finds: step by step in this process, or by the crew as a whole."""
-        if isinstance(self._crew, Alone):
+        if self._crew.is_near and self._crew.cores == 1:
             yield from ((stretch, job(stretch, self._store)) for stretch in plan)
             return
         for stretch, found in self._crew.each(partial(weigh_elsewhere, job, self._store.address), plan):
@@ -304,7 +314,7 @@ class Clusterer:
         with self._store.read() as db:
             self._load(db, set(self._window.entries.day[rows].tolist()), waiting)
         carried = Carried()
-        for found in self._weigher.weigh(self._store, rows, waiting):
+        for found in self._weighings(rows, waiting):
             if found is None:
                 yield ClusterReport()
                 continue
@@ -313,6 +323,15 @@ class Clusterer:
             among = np.array([one.among for one in found.decided], dtype=np.int64)
             self._window.remember_among(self._window.entries.rows_of(numbers), among)
             yield report
+
+    def _weighings(self, rows: Rows, waiting: Mapping[EntryId, str]) -> Iterator[Weighing | None]:
+        """What weighing rows finds, in steps; shared out among the helpers if that is worth it."""
+        helpers = self._helpers
+        is_large = len(rows) >= LEAST_SHARED and len(self._window.entries) <= MOST_BESIDE
+        if is_large and helpers.is_near and helpers.cores > 1:
+            yield from weigh_shared(helpers, self._weigher, self._store, rows, waiting)
+        else:
+            yield from self._weigher.weigh(self._store, rows, waiting)
 
     def _keep(self, found: Weighing, waiting: Mapping[EntryId, str], carried: Carried) -> ClusterReport:
         """Writes what was found, in one transaction; an entry that was edited since it was read waits on."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -53,7 +52,7 @@ from aggregator.types import (
     NotModified,
     PollOutcome,
 )
-from aggregator.workers import ParserPool, PoolClosedError
+from aggregator.workers import ParserPool, PoolClosedError, core_count
 
 log = logging.getLogger(__name__)
 
@@ -365,11 +364,6 @@ def poll_all(poller: Poller, states: Sequence[FeedState]) -> Iterator[PollReport
         workers.stop(STOP_SECONDS)
 
 
-def parser_count() -> int:
-    """One parsing process a core: parsing is all CPU."""
-    return max(1, len(os.sched_getaffinity(0)))
-
-
 def _some_addresses(store: Store) -> list[str]:
     with store.read() as db:
         return some_addresses(db, SOME)
@@ -382,7 +376,7 @@ def open_poller(store: Store, settings: Settings, worker: str = "") -> Iterator[
     It leases feeds under the name `worker`, else one of its own.
     """
     with Fetcher(settings) as fetcher:
-        parsers = ParserPool(parser_count())
+        parsers = ParserPool(core_count())
         try:
             spread = Random()  # noqa: S311 (no secret)
             network = Network(fetcher.reaches, partial(_some_addresses, store), spread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
-from aggregator.cluster.judge import AT_ONCE, Pairs, place, survey, weigh_surveyed
+from aggregator.cluster.judge import AT_ONCE, Met, Pairs, place, survey, weigh_surveyed
 from aggregator.cluster.links import LINK, Links, each_once
 from aggregator.cluster.network import Network
 from aggregator.cluster.prepared import Prepared, prepare
@@ -124,6 +124,12 @@ class Weigher:
         `beside`: other rows whose nearest are found anew, too.
         """
         met = yield from survey(self.window, rows, beside)
+        yield from self.weigh_met(store, rows, met, new)
+
+    def weigh_met(
+        self, store: Store, rows: Rows, met: Sequence[Met], new: Collection[EntryId]
+    ) -> Iterator[Weighing]:
+        """Weighs rows whose candidates a survey found, those of each AT_ONCE rows; `new`: as in `weigh`."""
         for start in range(0, len(rows), WRITTEN * AT_ONCE):
             self._forget_prepared()
             part, first = rows[start : start + WRITTEN * AT_ONCE], start // AT_ONCE
@@ -164,11 +170,9 @@ class Weigher:
         number = self.window.entries.number
         ends = np.unique(np.sort(np.stack((number[one], number[other]), axis=1), axis=1), axis=0)
         self._fetch(db, np.unique(ends).tolist())
-        return {
-            (EntryId(a), EntryId(b))
-            for a, b in ends.tolist()
-            if copy_reason(self._prepared[EntryId(a)], self._prepared[EntryId(b)])
-        }
+        # Another process may have removed an entry meanwhile.
+        there = [(a, b) for a, b in ends.tolist() if a in self._prepared and b in self._prepared]
+        return {(a, b) for a, b in there if copy_reason(self._prepared[a], self._prepared[b])}
 
     def _forget_prepared(self) -> None:
         for entry in list(self._prepared)[:-MOST_PREPARED]:

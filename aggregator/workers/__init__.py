@@ -1,6 +1,6 @@
 """Work in processes that can be killed: a hostile feed costs its own job, nothing else; and on all cores."""
 
-from aggregator.workers.crew import ALONE, Alone, Crew, CrewError, Lost, Processes
+from aggregator.workers.crew import ALONE, Alone, Crew, CrewError, Lost, OnDemand, Processes, core_count
 from aggregator.workers.dask_cluster import DaskCluster
 from aggregator.workers.limits import JobLimits
 from aggregator.workers.pool import ParserPool, PoolClosedError
@@ -14,8 +14,10 @@ __all__ = [
     "DaskCluster",
     "JobLimits",
     "Lost",
+    "OnDemand",
     "ParserPool",
     "PoolClosedError",
     "Processes",
+    "core_count",
     "end_fork_server",
 ]

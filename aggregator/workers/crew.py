@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 from collections import deque
@@ -32,6 +33,11 @@ SPENT_BYTES = 600_000_000
 ADVICE = "free some memory, or use --cores 1"
 
 
+def core_count() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """There is no result: why, as part of a sentence."""
@@ -50,6 +56,10 @@ class Crew(Protocol):
     def cores(self) -> int:
         """How many values are worked on at once."""
 
+    @property
+    def is_near(self) -> bool:
+        """Whether it works on this machine, in processes of one thread that end with this one."""
+
     def each(
         self,
         job: Callable[[Item], Result],
@@ -67,6 +77,7 @@ class Alone:
     """This process, one value after another. It has no limits of its own."""
 
     cores = 1
+    is_near = True
 
     def each(
         self,
@@ -97,6 +108,8 @@ def begun_ahead(
 
 class Processes:
     """So many processes, each replaced when its job ends it or it has grown. They end with this one."""
+
+    is_near = True
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
@@ -194,6 +207,41 @@ class Processes:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class OnDemand:
+    """Processes that are started for the first value, and again after each `rest`: a daemon needs them seldom."""
+
+    is_near = True
+
+    def __init__(self, cores: int) -> None:
+        self.cores = cores
+        self._crew: Processes | None = None
+
+    def each(
+        self,
+        job: Callable[[Item], Result],
+        items: Iterable[Item],
+        limits_of: Callable[[Item], JobLimits] | None = None,
+    ) -> Iterator[tuple[Item, Result | Lost]]:
+        """See Processes."""
+        if self._crew is None:
+            self._crew = Processes(self.cores)
+        return self._crew.each(job, items, limits_of)
+
+    def rest(self) -> None:
+        """Ends the processes until the next value."""
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.rest()
 
 
 class _UnderWay:

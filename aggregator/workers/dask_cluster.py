@@ -38,6 +38,8 @@ class DaskCluster:
     if the cluster can't be used.
     """
 
+    is_near = False
+
     def __init__(self, address: str) -> None:
         self._address = address
         self._client = _connected(address)

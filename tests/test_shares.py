@@ -1,0 +1,156 @@
+"""A backlog within one window is weighed by several processes as by one, and by one if the others are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from aggregator.config import load_settings
+from aggregator.pipeline import cluster, shares, weighing
+from aggregator.pipeline.checking import find_faults
+from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.importing import import_lines
+from aggregator.store import Store, open_store
+from aggregator.workers import Alone, Crew, CrewError, JobLimits, Lost, OnDemand
+from tests.archives import Item, Kept, Result, Watched, events_of, kept_of, made_up
+from tests.databases import Databases
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+NEWS = made_up(130, 2)
+
+
+def _share_everything(patch: pytest.MonkeyPatch) -> None:
+    """Whatever waits is shared out if there are helpers, and judged in small parts anyway."""
+    patch.setattr(cluster, "MUCH", 1)
+    patch.setattr(cluster, "LEAST_SHARED", 1)
+    patch.setattr(shares, "WRITTEN", 1)
+    patch.setattr(weighing, "WRITTEN", 1)
+
+
+@pytest.fixture(autouse=True)
+def shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """See _share_everything."""
+    _share_everything(monkeypatch)
+
+
+def _group(
+    store: Store, lines: Iterable[bytes], helpers: Crew, clusterer: Clusterer | None = None
+) -> Clusterer:
+    for _ in import_lines(store, list(lines), NOW):
+        continue
+    clusterer = clusterer or Clusterer(store, load_settings({}), lambda: NOW, helpers=helpers)
+    for _ in clusterer.work():
+        continue
+    return clusterer
+
+
+def _all_at_once(store: Store, helpers: Crew) -> Kept:
+    _group(store, NEWS, helpers)
+    return kept_of(store)
+
+
+@pytest.fixture(scope="module")
+def alone(empty_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """What one process keeps of the news, on SQLite: what is compared with it runs on both databases."""
+    with pytest.MonkeyPatch.context() as patch:
+        _share_everything(patch)
+        store = open_store(Databases(None, empty_file, tmp_path_factory.mktemp("alone")).new())
+        kept = _all_at_once(store, Alone())
+        store.close()
+    return kept
+
+
+def test_several_processes_keep_what_one_keeps(store: Store, alone: Kept) -> None:
+    assert 120 <= len(events_of(alone)) <= 140
+    with OnDemand(2) as helpers:
+        assert _all_at_once(store, helpers) == alone
+
+
+def test_each_helper_gets_a_share_and_then_parts(store: Store, alone: Kept) -> None:
+    helpers = Watched()
+    assert _all_at_once(store, helpers) == alone
+    kinds = [type(given) for given in helpers.given]
+    assert len(kinds) == 2 + kinds.count(shares.Part)
+    assert kinds.count(shares.Part) > 2
+
+
+@pytest.mark.parametrize("lost", [1, 2, 3, 100])
+def test_what_helpers_lose_this_process_does(store: Store, alone: Kept, lost: int) -> None:
+    assert _all_at_once(store, Watched(loses=lost)) == alone
+
+
+class Unavailable(Watched):
+    """A crew of which no process can be started, from the third value on."""
+
+    def each(
+        self,
+        job: Callable[[Item], Result],
+        items: Iterable[Item],
+        limits_of: Callable[[Item], JobLimits] | None = None,
+    ) -> Iterator[tuple[Item, Result | Lost]]:
+        """See Crew."""
+        for given in super().each(job, items, limits_of):
+            if len(self.given) > 3:
+                raise CrewError("no process can be started")
+            yield given
+
+
+def test_without_any_process_this_one_does_it(store: Store, alone: Kept) -> None:
+    assert _all_at_once(store, Unavailable()) == alone
+
+
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_more_news_are_weighed_beside_what_is_there(databases: Databases, *, is_warm: bool) -> None:
+    found = []
+    for helpers in (Alone(), Watched()):
+        store = open_store(databases.new())
+        _group(store, NEWS[::2], Alone())
+        again = Clusterer(store, load_settings({}), lambda: NOW, helpers=helpers)
+        if is_warm:
+            for _ in again.work():
+                continue
+        _group(store, NEWS[1::2], helpers, again)
+        found.append(kept_of(store))
+        store.close()
+    assert events_of(found[0]) == events_of(found[1])
+    assert found[0] == found[1]
+
+
+class Removing(Watched):
+    """A crew before whose first job an entry disappears."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._store = store
+
+    def each(
+        self,
+        job: Callable[[Item], Result],
+        items: Iterable[Item],
+        limits_of: Callable[[Item], JobLimits] | None = None,
+    ) -> Iterator[tuple[Item, Result | Lost]]:
+        """See Crew."""
+        if not self.given:
+            with self._store.write() as db:
+                for table, column in (("signature", "entry_id"), ("entry", "id")):
+                    db.execute(text(f"DELETE FROM {table} WHERE {column} = 7"))
+        return super().each(job, items, limits_of)
+
+
+def test_an_entry_that_is_removed_meanwhile_is_left_out(store: Store) -> None:
+    kept = _all_at_once(store, Removing(store))
+    assert len(kept[0]) == len(NEWS) - 1
+    assert all(event is not None for _, event, *_ in kept[0])
+    assert not any(find_faults(store).values())
+
+
+def test_helpers_are_started_anew_after_a_rest() -> None:
+    with OnDemand(2) as helpers:
+        helpers.rest()
+        assert dict(helpers.each(abs, [-1, -2])) == {-1: 1, -2: 2}
+        helpers.rest()
+        assert dict(helpers.each(abs, [-3])) == {-3: 3}
