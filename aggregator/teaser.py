@@ -93,6 +93,10 @@ def truncate(text: str) -> str:
 
     A text that fits stands uncut; a longer one is cut hard after LENGTH - 1, without white space before the "…".
     """
+    # Of most texts their beginning tells, without a look at all of it.
+    start = fold_space(text[: 2 * LENGTH])
+    if start.isascii() and any(map(str.isalnum, start[LENGTH:])):
+        return start[: LENGTH - 1].rstrip() + "…"
     # A grapheme cluster can be long, but real ones are not: 32 code points each leave room for any of them.
     whole = fold_space(text[: LENGTH * 64])
     start = whole[: LENGTH * 32]

@@ -73,8 +73,10 @@ FEW = 3_000
 """Entries of a store up to which all of them are in memory: then a restart changes nothing at all."""
 
 EMPTY: Mapping[EntryId, str] = {}
-REGROUP = 250
-RELATE = 250
+REGROUP = 500
+RELATE = 1000
+"""Entries whose events are formed anew in one transaction, with all that is near to them, and events whose related
+teasers are made anew: .15 s and .1 s of computing in a backlog of 10,000 entries."""
 
 
 class Clusterer:

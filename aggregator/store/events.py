@@ -18,12 +18,13 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
+    bindparam,
     cast,
     delete,
     func,
-    insert,
     or_,
     select,
+    text,
     true,
     union_all,
     update,
@@ -37,7 +38,15 @@ from aggregator.cluster.links import Links
 from aggregator.cluster.prepared import Prepared
 from aggregator.store.bulk import insert_many, update_many
 from aggregator.store.columns import records, whole_columns
-from aggregator.store.dialect import among, chunks, day_number, lock_grouping, plain_rows, wake_listeners
+from aggregator.store.dialect import (
+    UtcDateTime,
+    among,
+    chunks,
+    day_number,
+    lock_grouping,
+    plain_rows,
+    wake_listeners,
+)
 from aggregator.store.outbox import put_messages
 from aggregator.store.partitions import count_written
 from aggregator.store.tables import (
@@ -365,14 +374,19 @@ def replace_links(db: Connection, entries: Collection[EntryId], links: Links) ->
     insert_many(db, columns, links[list(LINK_TYPE.names or ())].tolist())
 
 
+BLANK_EVENTS = text(
+    "WITH RECURSIVE place (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM place WHERE number < :count) "
+    "INSERT INTO event (first_seen_at, last_seen_at, news_at, entry_count, source_count) "
+    "SELECT :now, :now, :now, 0, 0 FROM place RETURNING id"
+).bindparams(bindparam("now", type_=UtcDateTime))
+
+
 def create_events(db: Connection, count: int, now: datetime) -> list[EventId]:
     """The ids of `count` new events, which get their content by write_event."""
     if not count:
         return []
-    times = dict.fromkeys(("first_seen_at", "last_seen_at", "news_at"), now)
-    blank = times | {"entry_count": 0, "source_count": 0}
-    made = db.execute(insert(EVENT).returning(EVENT.c.id), [blank] * count)
-    return [EventId(row.id) for row in made]
+    made = db.execute(BLANK_EVENTS, {"count": count, "now": now}).scalars()
+    return [EventId(number) for number in sorted(made)]
 
 
 def move_entries(db: Connection, moves: Mapping[EntryId, EventId]) -> None:
@@ -476,8 +490,8 @@ def versions_of(
     """Earlier (entry, title, text) of each entry, oldest first."""
     found: dict[EntryId, list[tuple[EntryId, str, str]]] = {}
     query = select(VERSION.c.entry_id, VERSION.c.title, VERSION.c.text).order_by(VERSION.c.id)
-    for entry, title, text in db.execute(query.where(among(VERSION.c.entry_id, entries))).all():
-        found.setdefault(EntryId(entry), []).append((EntryId(entry), title, text))
+    for entry, title, told in db.execute(query.where(among(VERSION.c.entry_id, entries))).all():
+        found.setdefault(EntryId(entry), []).append((EntryId(entry), title, told))
     return found
 
 
