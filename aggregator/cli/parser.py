@@ -353,6 +353,13 @@ def _weights(commands: _Commands) -> None:
         "WINDOW_DAYS of the newest",
     )
     anew.add_argument("--dry-run", action="store_true", help="only say what would change")
+    anew.add_argument(
+        "--cores",
+        type=_positive,
+        default=None,
+        metavar="N",
+        help="processes that weigh (default: one for each core of this machine); the result is the same",
+    )
     _as_json(anew)
 
 

@@ -21,10 +21,12 @@ from aggregator.pipeline.reclustering import (
     regroup,
     scratch_copy,
 )
+from aggregator.pipeline.shares import LEAST_SHARED
 from aggregator.store import Store, find_store
 from aggregator.store.office import Office
 from aggregator.store.reads import titles_of
 from aggregator.types import EntryId
+from aggregator.workers import OnDemand, core_count
 
 SHOWN = 20
 """Lines of each kind of change; --json has all."""
@@ -40,7 +42,7 @@ def recluster(settings: Settings, arguments: argparse.Namespace) -> int:
             return 1
         if arguments.dry_run:
             with scratch_copy(store, settings, since) as scratch:
-                found = _regroup(scratch, settings, since)
+                found = _regroup(scratch, settings, since, arguments.cores)
         else:
             with Office(store, "cluster") as office:
                 elected = office.seek()
@@ -50,7 +52,7 @@ def recluster(settings: Settings, arguments: argparse.Namespace) -> int:
                         "(--dry-run works beside it)\n"
                     )
                     return 1
-                found = _regroup(elected, settings, since)
+                found = _regroup(elected, settings, since, arguments.cores)
         with store.read() as db:
             entries = {part.entries[0] for part in (*found.merged, *found.split, *found.moved)}
             titles = titles_of(db, entries)
@@ -68,11 +70,15 @@ def _default_since(store: Store, settings: Settings) -> datetime | None:
     return last and last - timedelta(days=settings.window_days)
 
 
-def _regroup(store: Store, settings: Settings, since: datetime) -> Difference:
+def _regroup(store: Store, settings: Settings, since: datetime, cores: int | None) -> Difference:
     start = since - margin(settings)
     before = events_since(store, start)
-    with _bar(len(before)) as advance:
-        for count in regroup(store, settings, since):
+    # Few entries are weighed before a process could help.
+    with (
+        OnDemand(1 if len(before) < LEAST_SHARED else cores or core_count()) as crew,
+        _bar(len(before)) as advance,
+    ):
+        for count in regroup(store, settings, since, crew):
             advance(count)
     return difference(before, events_since(store, start))
 

@@ -19,6 +19,7 @@ from aggregator.store import Store, open_store
 from aggregator.store.copying import copy_since
 from aggregator.store.tables import ENTRY
 from aggregator.types import EntryId, EventId
+from aggregator.workers import ALONE, Crew
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,13 @@ def margin(settings: Settings) -> timedelta:
     return timedelta(days=3 * math.ceil(settings.window_days))
 
 
-def regroup(store: Store, settings: Settings, since: datetime) -> Iterator[int]:
-    """Groups all entries published since then anew, and gives the number looked at in each step.
+def regroup(store: Store, settings: Settings, since: datetime, crew: Crew = ALONE) -> Iterator[int]:
+    """Groups all entries published since then anew, and gives the number looked at in each step. The crew weighs.
 
     Ids stay with the larger part of each event. Each step is one transaction; what a crash leaves undone, the
     next process that groups goes on with.
     """
-    clusterer = Clusterer(store, settings, utc_now)
+    clusterer = Clusterer(store, settings, utc_now, crew)
     for report in clusterer.weigh_since(since):
         yield report.reviewed
 
