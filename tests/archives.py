@@ -95,6 +95,9 @@ class Watched:
         self.given: list[object] = []
         self._loses = loses
 
+    def prepare(self, job: Callable[[], object]) -> None:
+        """It is ready."""
+
     def each(
         self,
         job: Callable[[Item], Result],

@@ -25,7 +25,7 @@ from aggregator.pipeline.grouping import Written, write_groups
 from aggregator.pipeline.memory import give_back
 from aggregator.pipeline.record import refresh_records, relate
 from aggregator.pipeline.reports import ClusterReport
-from aggregator.pipeline.shares import LEAST_SHARED, MOST_BESIDE, weigh_shared
+from aggregator.pipeline.shares import LEAST_SHARED, MOST_BESIDE, ready, weigh_shared
 from aggregator.pipeline.signing import sign_missing
 from aggregator.pipeline.stretches import (
     EXACT_BELOW,
@@ -115,6 +115,10 @@ class Clusterer:
     def _window(self) -> Window:
         return self._weigher.window
 
+    @property
+    def _is_helped(self) -> bool:
+        return self._helpers.is_near and self._helpers.cores > 1
+
     def work(self) -> Iterator[ClusterReport]:
         """Steps until nothing is left to do; each writes in one transaction, or not at all.
 
@@ -193,6 +197,8 @@ class Clusterer:
         if waiting > MOST_TAKEN or sum(counts.get(day, 0) for day in near) > MOST_ROWS // 2:
             yield from self._work_through(stretches(counts, near, self._margin))
         else:
+            if waiting >= LEAST_SHARED and self._is_helped:
+                self._helpers.prepare(ready)
             yield from self._take_all_in(days)
 
     def _take_all_in(self, days: Collection[int]) -> Iterator[ClusterReport]:
@@ -328,10 +334,9 @@ class Clusterer:
 
     def _weighings(self, rows: Rows, waiting: Mapping[EntryId, str]) -> Iterator[Weighing | None]:
         """What weighing rows finds, in steps; shared out among the helpers if that is worth it."""
-        helpers = self._helpers
         is_large = len(rows) >= LEAST_SHARED and len(self._window.entries) <= MOST_BESIDE
-        if is_large and helpers.is_near and helpers.cores > 1:
-            yield from weigh_shared(helpers, self._weigher, self._store, rows, waiting)
+        if is_large and self._is_helped:
+            yield from weigh_shared(self._helpers, self._weigher, self._store, rows, waiting)
         else:
             yield from self._weigher.weigh(self._store, rows, waiting)
 

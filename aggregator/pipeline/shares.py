@@ -162,6 +162,10 @@ def _elsewhere(database: str, work: Callable[[Store], Any]) -> Any | Lost:
         return Lost("entries were removed meanwhile")
 
 
+def ready() -> None:
+    """Does nothing: a process that has done it has loaded all that finding and judging need."""
+
+
 def find_share(backlog: Backlog, share: Places) -> Found | Lost:
     """What is near to the entries of a share, and to which others they are."""
     return _elsewhere(backlog.database, partial(_find, backlog, share))

@@ -60,6 +60,9 @@ class Crew(Protocol):
     def is_near(self) -> bool:
         """Whether it works on this machine, in processes of one thread that end with this one."""
 
+    def prepare(self, job: Callable[[], object]) -> None:
+        """Has its processes start, and each load what this job needs, meanwhile: nobody waits for it."""
+
     def each(
         self,
         job: Callable[[Item], Result],
@@ -78,6 +81,9 @@ class Alone:
 
     cores = 1
     is_near = True
+
+    def prepare(self, job: Callable[[], object]) -> None:
+        """See Crew: it has all."""
 
     def each(
         self,
@@ -125,6 +131,11 @@ class Processes:
         self._threads = [threading.Thread(target=self._employ, daemon=True) for _ in range(cores)]
         for thread in self._threads:
             thread.start()
+
+    def prepare(self, job: Callable[[], object]) -> None:
+        """See Crew."""
+        for _ in range(self.cores):
+            self._tasks.put(_UnderWay(Task(job, (), None)))
 
     def each(
         self,
@@ -218,6 +229,10 @@ class OnDemand:
         self.cores = cores
         self._crew: Processes | None = None
 
+    def prepare(self, job: Callable[[], object]) -> None:
+        """See Crew."""
+        self._started().prepare(job)
+
     def each(
         self,
         job: Callable[[Item], Result],
@@ -225,9 +240,12 @@ class OnDemand:
         limits_of: Callable[[Item], JobLimits] | None = None,
     ) -> Iterator[tuple[Item, Result | Lost]]:
         """See Processes."""
+        return self._started().each(job, items, limits_of)
+
+    def _started(self) -> Processes:
         if self._crew is None:
             self._crew = Processes(self.cores)
-        return self._crew.each(job, items, limits_of)
+        return self._crew
 
     def rest(self) -> None:
         """Ends the processes until the next value."""

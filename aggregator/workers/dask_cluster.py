@@ -68,6 +68,9 @@ class DaskCluster:
             )
         return int(cores)
 
+    def prepare(self, job: Callable[[], object]) -> None:
+        """See Crew: they run already."""
+
     def each(
         self,
         job: Callable[[Item], Result],
