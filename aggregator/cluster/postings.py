@@ -37,6 +37,12 @@ class _Run:
     starts: NDArray[np.int32] | None
     rows: NDArray[np.int32]
 
+    def keys_at(self, places: NDArray[np.int64]) -> NDArray[np.uint32]:
+        """The keys of the rows at these places."""
+        if self.starts is None:
+            return self.keys[places]
+        return self.keys[np.searchsorted(self.starts, places, side="right") - 1]
+
     def all_keys(self) -> NDArray[np.uint32]:
         """One for each row."""
         return self.keys if self.starts is None else np.repeat(self.keys, np.diff(self.starts))
@@ -87,9 +93,7 @@ class Postings:
         for day in sorted(
             {day + step for day in np.unique(days).tolist() for step in range(-reach, reach + 1)}
         ):
-            if day in self._fresh:
-                self._sort(day)
-            runs = self._runs.get(day)
+            runs = self._runs_of(day)
             if not runs:
                 continue
             near = np.flatnonzero(np.abs(days - day) <= reach)
@@ -102,6 +106,25 @@ class Postings:
                 positions.append(near[np.repeat(hit, length)])
                 rows.append(run.rows[np.repeat(start[hit], length) + within])
         return np.concatenate(positions), np.concatenate(rows)
+
+    def keys_of(
+        self, days: NDArray[np.int32], rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int32], NDArray[np.uint32]]:
+        """Pairs (position in `rows`, key): all keys by which these rows, of these days, are found."""
+        place_of = np.full(int(rows.max(initial=-1)) + 2, -1, np.int32)  # the last one stands for all beyond
+        place_of[rows] = np.arange(len(rows))
+        positions, keys = [np.empty(0, np.int32)], [np.empty(0, np.uint32)]
+        for run in (run for day in np.unique(days).tolist() for run in self._runs_of(day)):
+            place = place_of.take(run.rows, mode="clip")
+            there = np.flatnonzero(place >= 0)
+            positions.append(place[there])
+            keys.append(run.keys_at(there))
+        return np.concatenate(positions), np.concatenate(keys)
+
+    def _runs_of(self, day: int) -> list[_Run]:
+        if day in self._fresh:
+            self._sort(day)
+        return self._runs.get(day, [])
 
 
 def _sorted_run(keys: NDArray[np.uint32], rows: NDArray[np.int32]) -> _Run:

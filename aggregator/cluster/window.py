@@ -352,16 +352,14 @@ class Window:
         position, found = self._terms.find(days[owner], self.entries.term[at].astype(np.uint32), self._reach)
         return self._chosen(rows, owner[position], found.astype(np.int64), np.square(idf[position]))
 
-    def same_bands(self, rows: Rows, entries: Sequence[Signed]) -> tuple[NDArray[np.int64], Rows]:
+    def same_bands(self, rows: Rows) -> tuple[NDArray[np.int64], Rows]:
         """Pairs (position in rows, row) that share most MinHash bands: nearly all are copies."""
-        worded = [place for place, entry in enumerate(entries) if entry.signature.terms]
-        if not worded:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        minhashes = b"".join(entries[place].signature.minhash for place in worded)
-        keys = _bands(np.frombuffer(minhashes, "<u4").reshape(len(worded), -1))
-        asking = np.repeat(np.array(worded, dtype=np.int64), keys.shape[1])
-        position, found = self._bands.find(self.entries.day[rows[asking]], keys.ravel(), self._reach)
-        return self._chosen(rows, asking[position], found.astype(np.int64), np.ones(len(position)))
+        days = self.entries.day[rows]
+        asking, keys = self._bands.keys_of(days, rows)
+        position, found = self._bands.find(days[asking], keys, self._reach)
+        return self._chosen(
+            rows, asking[position].astype(np.int64), found.astype(np.int64), np.ones(len(position))
+        )
 
     def meet_foreign(self, rows: Rows) -> tuple[NDArray[np.int64], Rows]:
         """Pairs (position in rows, row): those of another language that mean the most alike.

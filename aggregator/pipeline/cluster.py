@@ -214,6 +214,7 @@ class Clusterer:
                 rows = self._window.put_columns(found.columns)
                 self._window.remember_among(rows, found.among)
                 waiting |= found.waiting
+        self._weigher.forget(waiting)  # some were edited
         rows = self._window.entries.rows_of(entry for entry in in_order if entry in waiting)
         outgrown = np.setdiff1d(self._window.outgrown(GROWTH, EXACT_BELOW), rows)
         yield from self._weigh_anew(np.concatenate((rows, outgrown)), waiting)
@@ -284,8 +285,7 @@ class Clusterer:
     def _settle(self, db: Connection, batch: Sequence[Signed]) -> ClusterReport:
         numbers = {entry.id for entry in batch}
         self._load(db, {day_of(entry.at) for entry in batch}, numbers)
-        rows = self._window.put(batch)
-        found = self._weigher.place(db, rows, batch)
+        found = self._weigher.place(db, batch)
         edited = {entry.event_id for entry in batch if entry.event_id is not None}
         # An entry may have to part from those to which its old version was linked.
         before = ends_of(stored.links_of(db, numbers)) if edited else set()

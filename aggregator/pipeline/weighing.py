@@ -11,11 +11,12 @@ from sqlalchemy.engine import Connection
 
 from aggregator.cluster.copies import copy_reason
 from aggregator.cluster.features import FEATURES
+from aggregator.cluster.fingerprints import FINGERPRINT, Fingerprints, fingerprints, may_be_copies
 from aggregator.cluster.judge import AT_ONCE, Met, Pairs, place, survey, weigh_surveyed
 from aggregator.cluster.links import LINK, Links, each_once
 from aggregator.cluster.network import Network
-from aggregator.cluster.prepared import Prepared, prepare
-from aggregator.cluster.rows import Rows
+from aggregator.cluster.prepared import Prepared
+from aggregator.cluster.rows import Recent, Rows
 from aggregator.cluster.window import Window
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
@@ -33,6 +34,9 @@ KEPT_COMPARED = 8
 
 MOST_PREPARED = 2_500
 """Prepared entries kept between parts, about 4 kB each."""
+
+MOST_FINGERPRINTS = 200_000
+"""Fingerprints that are kept, 20 MB. Those of other rows are made anew where they are asked for."""
 
 COPY_SIGNS = (("texts alike", 0.6), ("titles alike", 0.8), ("terms found in the other, better", 0.7))
 """What makes a pair worth comparing word for word: copies reach at least one of these. Those of the labelled sets
@@ -104,13 +108,17 @@ class Weigher:
         self.window = Window(days, semantic=network.semantic)
         self.network = network
         self._prepared: dict[EntryId, Prepared] = {}
+        self._fingerprints = Recent(np.uint64, FINGERPRINT, MOST_FINGERPRINTS)
 
-    def place(self, db: Connection, rows: Rows, batch: Sequence[Signed]) -> Weighing:
-        """New entries, whose rows these are, weighed as they come. What is near to older ones changes with them."""
+    def place(self, db: Connection, batch: Sequence[Signed]) -> Weighing:
+        """New entries put and weighed as they come. What is near to older ones changes with them."""
         self._forget_prepared()
+        self.forget(entry.id for entry in batch)
+        rows = self.window.put(batch)
+        signatures = [entry.signature for entry in batch]
+        self._fingerprints.put(rows, fingerprints([(one.title, one.lead, one.body) for one in signatures]))
         pairs = place(self.window, self.network, rows)
-        self._prepared.update((signed.id, prepare(signed)) for signed in batch)
-        copies = self._copies(db, pairs, self.window.same_bands(rows, batch), rows)
+        copies = self._copies(db, pairs, rows)
         among = -self.window.surroundings(rows)
         self.window.remember_among(rows, among)
         return self._weighing(rows, pairs, copies, among)
@@ -137,7 +145,8 @@ class Weigher:
             numbers = {EntryId(number) for number in self.window.entries.number[part].tolist()}
             with store.read() as db:
                 copies = stored.copies_of(db, numbers.difference(new))
-                copies |= self._copies_of_new(db, pairs, numbers.intersection(new))
+                fresh = self.window.entries.rows_of(numbers.intersection(new))
+                copies |= self._copies(db, pairs, fresh)
             yield self._weighing(part, pairs, copies, self.window.surroundings(part))
 
     def _weighing(self, rows: Rows, pairs: Pairs, copies: Copies, among: NDArray[np.int64]) -> Weighing:
@@ -147,43 +156,51 @@ class Weigher:
 
     # ---- copies ----------------------------------------------------------------------------------
 
-    def _copies_of_new(
-        self, db: Connection, pairs: Pairs, new: Collection[EntryId]
-    ) -> set[tuple[EntryId, EntryId]]:
-        """The pairs of new entries, with one another or with old ones, that are the same text."""
-        if not new:
+    def _copies(self, db: Connection, pairs: Pairs, rows: Rows) -> set[tuple[EntryId, EntryId]]:
+        """The pairs of these rows, with one another or with other ones, that are the same text."""
+        if not len(rows):
             return set()
-        signed = stored.signed_entries(db, new)
-        self._prepared.update((entry.id, prepare(entry)) for entry in signed)
-        rows = self.window.entries.rows_of(entry.id for entry in signed)
-        banded = self.window.same_bands(rows, signed)
-        return self._copies(db, pairs.only(np.isin(pairs.a, rows)), banded, rows)
-
-    def _copies(
-        self, db: Connection, pairs: Pairs, banded: tuple[NDArray[np.int64], Rows], rows: Rows
-    ) -> set[tuple[EntryId, EntryId]]:
-        worth = np.zeros(len(pairs.a), np.bool_)
-        for name, least in COPY_SIGNS:
-            worth |= pairs.features[:, FEATURES.index(name)] >= least
-        one = np.concatenate((pairs.a[worth], rows[banded[0]]))
-        other = np.concatenate((pairs.b[worth], banded[1]))
+        signs = [pairs.features[:, FEATURES.index(name)] >= least for name, least in COPY_SIGNS]
+        worth = np.logical_or.reduce(signs) & np.isin(pairs.a, rows)
+        asking, banded = self.window.same_bands(rows)
+        one = np.concatenate((pairs.a[worth], rows[asking]))
+        other = np.concatenate((pairs.b[worth], banded))
+        different, position = np.unique(np.concatenate((one, other)), return_inverse=True)
+        a, b = np.split(self._fingerprints_of(db, different)[position], 2)
+        maybe = may_be_copies(a, b)
         number = self.window.entries.number
-        ends = np.unique(np.sort(np.stack((number[one], number[other]), axis=1), axis=1), axis=0)
-        self._fetch(db, np.unique(ends).tolist())
-        # Another process may have removed an entry meanwhile.
-        there = [(a, b) for a, b in ends.tolist() if a in self._prepared and b in self._prepared]
-        return {(a, b) for a, b in there if copy_reason(self._prepared[a], self._prepared[b])}
+        ends = np.sort(np.stack((number[one[maybe]], number[other[maybe]]), axis=1), axis=1)
+        return self._compared(db, {(EntryId(a), EntryId(b)) for a, b in ends.tolist()})
+
+    def _compared(
+        self, db: Connection, pairs: Collection[tuple[EntryId, EntryId]]
+    ) -> set[tuple[EntryId, EntryId]]:
+        """Those of these pairs that are the same text; none of an entry that was removed meanwhile."""
+        missing = {end for pair in pairs for end in pair} - self._prepared.keys()
+        self._prepared.update((one.id, one) for one in stored.prepared_entries(db, missing))
+        there = self._prepared
+        return {(a, b) for a, b in pairs if a in there and b in there and copy_reason(there[a], there[b])}
+
+    def _fingerprints_of(self, db: Connection, rows: Rows) -> Fingerprints:
+        found = np.zeros((len(rows), FINGERPRINT), np.uint64)
+        known = self._fingerprints.known(rows)
+        found[known] = self._fingerprints.get(rows[known])
+        if known.all():
+            return found
+        missing = rows[~known]
+        texts = stored.texts_of(db, self.window.entries.number[missing].tolist())
+        numbers = [number for number, *_ in texts]
+        at = np.searchsorted(rows, self.window.entries.rows_of(numbers))
+        found[at] = fingerprints([(title, lead, body) for _, title, lead, body in texts])
+        self._fingerprints.put(rows[at], found[at])
+        return found
 
     def _forget_prepared(self) -> None:
         for entry in list(self._prepared)[:-MOST_PREPARED]:
             del self._prepared[entry]
 
-    def _fetch(self, db: Connection, entries: Iterable[EntryId]) -> None:
-        missing = [entry for entry in entries if entry not in self._prepared]
-        self._prepared.update((one.id, one) for one in stored.prepared_entries(db, missing))
-
     def forget(self, entries: Iterable[EntryId]) -> None:
-        """The store no longer has these."""
+        """The store no longer has these, or has others in their place."""
         for entry in entries:
             self._prepared.pop(entry, None)
 

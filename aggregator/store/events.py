@@ -173,6 +173,14 @@ def prepared_entries(db: Connection, entries: Iterable[EntryId]) -> list[Prepare
     return [Prepared(EntryId(entry), at, source.casefold(), *told) for entry, at, source, *told in rows]
 
 
+def texts_of(db: Connection, entries: Collection[EntryId]) -> Sequence[tuple[EntryId, bytes, bytes, bytes]]:
+    """These entries with title, lead and body of their signatures, in no particular order."""
+    texts = (SIGNATURE.c.title, SIGNATURE.c.lead, SIGNATURE.c.body)
+    return plain_rows(
+        db, select(SIGNATURE.c.entry_id, *texts).where(among(SIGNATURE.c.entry_id, list(entries)))
+    )
+
+
 def signed_on(db: Connection, days: Iterable[int]) -> NDArray[np.int64]:
     """The numbers of the signed entries of some days (days since 1970-01-01 UTC), in their order."""
     found = [np.empty(0, np.int64)]
