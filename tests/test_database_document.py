@@ -96,7 +96,12 @@ def test_the_diagrams_have_every_table_and_view_with_its_columns(store: Store) -
             assert ("PK" in keys) == is_primary, f"{name}.{column}"
 
 
-NO_KEYS = {"entry": ("event", {"event_id"}), "link": ("entry", {"a", "b"})}
+NO_KEYS = {
+    "entry": ("event", {"event_id"}),
+    "link": ("entry", {"a", "b"}),
+    "decision": ("entry", {"entry_id"}),
+    "teaser": ("entry", {"entry_id"}),
+}
 """What is a foreign key on SQLite alone: see Partitions in the document."""
 
 

@@ -191,6 +191,27 @@ def test_pairs_of_entries_that_are_not_there_are_found_and_removed(grouped: Prog
     assert grouped.query("SELECT a, b FROM link ORDER BY a, b") == kept
 
 
+@pytest.mark.postgresql("SQLite refuses it: there they are foreign keys")
+def test_decisions_and_teasers_of_entries_that_are_not_there_are_found_and_mended(grouped: Program) -> None:
+    decided = grouped.query("SELECT entry_id FROM decision ORDER BY entry_id")
+    shown = grouped.query("SELECT event_id, position, text FROM teaser ORDER BY event_id, position")
+    columns = "at, among, seen, rule, mean, size, threshold, model, features, compared, regroup"
+    change(
+        grouped.database,
+        f"INSERT INTO decision (entry_id, {columns}) SELECT 999999, {columns} FROM decision LIMIT 1",
+    )
+    change(
+        grouped.database, "UPDATE teaser SET entry_id = 999999 WHERE position = 0 AND entry_id IS NOT NULL"
+    )
+    said = grouped.run("db", "check", status=3).stdout
+    assert Check.DECISIONS in said
+    assert Check.TEASERS in said
+    grouped.run("db", "check", "--repair")
+    assert "Nothing is wrong" in grouped.run("db", "check").stdout
+    assert grouped.query("SELECT entry_id FROM decision ORDER BY entry_id") == decided
+    assert grouped.query("SELECT event_id, position, text FROM teaser ORDER BY event_id, position") == shown
+
+
 LOSING = {
     "one that is not known": "DELETE FROM entry_identity WHERE entry_id = 1",
     "one of no entry": f"INSERT INTO entry_identity VALUES (1, CAST(md5('lost') AS uuid), {1 << 40})",

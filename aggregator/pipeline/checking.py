@@ -78,6 +78,8 @@ MENDING: dict[Check, Mend] = {
     Check.UNGROUPED: _with_rows(Check.UNGROUPED, checking.ask_to_group),
     Check.ORPHANS: _with_rows(Check.ORPHANS, checking.ask_to_group),
     Check.PAIRS: _with_rows(Check.PAIRS, checking.remove_pairs),
+    Check.DECISIONS: _with_rows(Check.DECISIONS, checking.remove_decisions),
+    Check.TEASERS: _with_rows(Check.TEASERS, checking.unname_entries),
     Check.IDENTITIES: _in_one(checking.renew_identities),
     Check.EMPTY: _dated(_remove_empty),
 }

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aggregator.store import Store
 from aggregator.store.dialect import among, chunks
-from aggregator.store.tables import ENTRY, LINK, SIGNATURE
+from aggregator.store.tables import DECISION, ENTRY, LINK, SIGNATURE, TEASER
 
 VIEWS = ("v1_event", "v1_event_entry", "v1_teaser", "v1_entry", "v1_change", "v1_feed")
 
@@ -30,6 +30,8 @@ class Check(StrEnum):
     UNGROUPED = "entries without an event"
     ORPHANS = "entries of an event that is not there"
     PAIRS = "pairs of entries that are not there"
+    DECISIONS = "decisions on entries that are not there"
+    TEASERS = "teasers of entries that are not there"
     TWICE = "entries that are there twice"
     IDENTITIES = "identities of entries"
     COUNTS = "counts of events"
@@ -59,6 +61,9 @@ QUERIES = {
     "WHERE entry.event_id IS NOT NULL AND event.id IS NULL",
     Check.PAIRS: "SELECT DISTINCT link.a FROM link LEFT JOIN entry AS one ON one.id = link.a "
     "LEFT JOIN entry AS other ON other.id = link.b WHERE one.id IS NULL OR other.id IS NULL",
+    Check.DECISIONS: "SELECT entry_id FROM decision LEFT JOIN entry ON entry.id = entry_id WHERE entry.id IS NULL",
+    Check.TEASERS: "SELECT DISTINCT teaser.entry_id FROM teaser LEFT JOIN entry ON entry.id = teaser.entry_id "
+    "WHERE teaser.entry_id IS NOT NULL AND entry.id IS NULL",
     Check.COUNTS: "SELECT event.id FROM event LEFT JOIN (SELECT event_id, count(*) AS entries FROM entry "
     "WHERE event_id IS NOT NULL GROUP BY event_id) AS found ON found.event_id = event.id "
     "WHERE event.merged_into IS NULL AND found.entries <> event.entry_count",
@@ -190,6 +195,16 @@ def remove_pairs(db: Connection, entries: list[int]) -> None:
     for part in chunks(entries):
         gone = or_(*(~select(ENTRY.c.id).where(ENTRY.c.id == end).exists() for end in (LINK.c.a, LINK.c.b)))
         db.execute(delete(LINK).where(among(LINK.c.a, part), gone))
+
+
+def remove_decisions(db: Connection, entries: list[int]) -> None:
+    """Removes the decisions on these entries."""
+    db.execute(delete(DECISION).where(among(DECISION.c.entry_id, entries)))
+
+
+def unname_entries(db: Connection, entries: list[int]) -> None:
+    """Teasers of these entries keep their text and lose its number."""
+    db.execute(update(TEASER).where(among(TEASER.c.entry_id, entries)).values(entry_id=None))
 
 
 def renew_identities(db: Connection) -> None:
