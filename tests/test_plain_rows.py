@@ -105,7 +105,7 @@ def test_a_window_read_from_the_store_is_the_one_that_its_entries_make(
         (read.meet(rows), put.meet(rows)),
         (read.same_bands(rows), put.same_bands(rows)),
         (read.meet_foreign(rows), put.meet_foreign(rows)),
-        ((read.weigh(rows).weight,), (put.weigh(rows).weight,)),
+        ((read.weigh(rows).weight(),), (put.weigh(rows).weight(),)),
         ((read.surroundings(rows),), (put.surroundings(rows),)),
     ):
         assert all(len(column) for column in one)

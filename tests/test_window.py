@@ -16,6 +16,7 @@ from aggregator.cluster.judge import judge, place, survey, weigh
 from aggregator.cluster.linkage import Edges, agglomerate, evidence
 from aggregator.cluster.network import shipped
 from aggregator.cluster.postings import Postings
+from aggregator.cluster.ranking import best
 from aggregator.cluster.rows import Column
 from aggregator.cluster.window import Window
 from aggregator.types import EntryId, Signed
@@ -86,6 +87,39 @@ def test_a_survey_sees_the_same_in_whatever_order_entries_came(seed: int, batch:
     assert max(abs(found[pair] - expected[pair]) for pair in found) < 1e-4
     assert min(found.values()) < 0.1
     assert max(found.values()) > 0.3
+
+
+def test_the_nearest_are_the_same_found_part_by_part_and_all_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A survey remembers what is near at its end, many rows at a time; who settles alone does so at once."""
+    monkeypatch.setattr("aggregator.cluster.window.REMEMBERED", 50)
+    settled, surveyed = Window(3), Window(3)
+    for window in (settled, surveyed):
+        rows = window.put(_news())
+    for start in range(0, len(rows), 30):
+        settled.settle(rows[start : start + 30])
+    for _ in survey(surveyed, rows):
+        continue
+    assert surveyed.closeness(rows).tolist() == settled.closeness(rows).tolist()
+    assert surveyed.closeness(rows)[:, -1].any()
+    ends = np.repeat(rows, 10), np.tile(rows[:10], len(rows))
+    assert surveyed.near_in_common(*ends).tolist() == settled.near_in_common(*ends).tolist()
+
+
+@given(st.integers(0, 10**6), st.integers(1, 400), st.integers(1, 4), st.sampled_from([1, 3, 2**20]))
+def test_the_best_of_each_are_those_of_a_plain_sort(seed: int, count: int, owners: int, values: int) -> None:
+    """Of equal values by content, of equal contents by row; however many of them are left out unsorted."""
+    random = np.random.default_rng(seed)
+    owner, row = random.integers(0, owners, count), random.permutation(200_000)[:count]
+    value = random.integers(0, values, count) / values
+    content = random.integers(0, 3, count).astype(np.uint64) << np.uint64(61)
+    key = value * (1 + content / 2.0**64 * 1e-7)
+    order = sorted(range(count), key=lambda place: (owner[place], -key[place], row[place]))
+    expected = [
+        place for one in range(owners) for place in [place for place in order if owner[place] == one][:5]
+    ]
+    assert best(owner, value, row, content, 5).tolist() == expected
 
 
 def test_sketches_and_echoes_that_were_forgotten_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aggregator.cluster.copies import COLUMN_APART
-from aggregator.cluster.features import FEATURES, counted, measure, named
+from aggregator.cluster.facts import NAME, NUMBER, TITLED
+from aggregator.cluster.features import FEATURES, measure
 from aggregator.cluster.network import Network, probability
 from aggregator.cluster.rows import Rows
-from aggregator.cluster.signature import MOST_IN_TITLE
-from aggregator.cluster.tokens import NUMBER_MARK
-from aggregator.cluster.window import Shared, Window
+from aggregator.cluster.weights import Shared
+from aggregator.cluster.window import Near, Window
 
 AT_ONCE = 128
 """Rows placed at once: what they and their candidates share takes some 40 MB meanwhile, with 256 twice as much and
@@ -88,19 +88,19 @@ def judge(window: Window, network: Network, a: Rows, b: Rows) -> Pairs:
         part = different[start : start + AT_ONCE]
         chosen = (place_of >= start) & (place_of < start + AT_ONCE)
         shared = window.share(part, place_of[chosen] - start, b[chosen])
-        found.append(_judged(window, network, part, b[chosen], shared))
+        found.append(_judged(window, network, a[chosen], b[chosen], shared))
     return _joined(found) if found else _none()
 
 
 def _place(window: Window, network: Network, rows: Rows) -> Pairs:
-    _, others, shared = window.settle(rows)
+    a, others, shared = window.settle(rows)
     _settle_others(window, others)
     changed = np.setdiff1d(window.neighbours_of(rows), rows)
     for part in (rows, changed):
         window.echo(part)
     for part in (rows, changed):
         window.compare_echoes(part)
-    return _with_foreign(window, network, rows, _judged(window, network, rows, *_telling(others, shared)))
+    return _with_foreign(window, network, rows, _judged(window, network, *_telling(rows[a], others, shared)))
 
 
 def _with_foreign(window: Window, network: Network, rows: Rows, pairs: Pairs) -> Pairs:
@@ -109,7 +109,7 @@ def _with_foreign(window: Window, network: Network, rows: Rows, pairs: Pairs) ->
         return pairs
     a, others = window.meet_foreign(rows)
     _settle_others(window, others)
-    return _joined([pairs, _judged(window, network, rows, others, window.share(rows, a, others))])
+    return _joined([pairs, _judged(window, network, rows[a], others, window.share(rows, a, others))])
 
 
 def _settle_others(window: Window, others: Rows) -> None:
@@ -132,21 +132,26 @@ def survey(window: Window, rows: Rows, beside: Rows | None = None) -> Generator[
     window.keep_weights(everyone)
     # All at first: each part finds entries of the others near, too.
     window.forget_near(everyone)
-    met = []
+    met: list[Met] = []
+    near: list[Near] = []
     for part in _parts(rows):
-        met.append(find_near(window, part))
+        candidates, found = find_near(window, part)
+        met.append(candidates)
+        near.append(found)
         yield
     others = [] if beside is None else _parts(beside)
     for part in others:
-        window.settle(part)
+        near.append(window.compare(part)[-1])
         yield
+    yield from window.remember(near)
     yield from listen(window, _parts(rows) + others)
     return met
 
 
-def find_near(window: Window, rows: Rows) -> Met:
-    """Finds what is near to at most AT_ONCE rows, and to which others they are; returns their candidates."""
-    return _met(*window.settle(rows))
+def find_near(window: Window, rows: Rows) -> tuple[Met, Near]:
+    """The candidates of at most AT_ONCE rows, and what is near to them, for `Window.remember`."""
+    a, others, closeness, near = window.compare(rows)
+    return _met(a, others, closeness), near
 
 
 def listen(window: Window, parts: Sequence[Rows]) -> Generator[None, None, None]:
@@ -161,8 +166,8 @@ def _parts(rows: Rows) -> list[Rows]:
     return [rows[start : start + AT_ONCE] for start in range(0, len(rows), AT_ONCE)]
 
 
-def _met(a: NDArray[np.int64], others: Rows, shared: Shared) -> Met:
-    kept = shared.cosine() >= LEAST_ALIKE
+def _met(a: NDArray[np.int64], others: Rows, closeness: NDArray[np.float64]) -> Met:
+    kept = np.flatnonzero(closeness >= LEAST_ALIKE)
     return a[kept].astype(np.int16), others[kept].astype(np.int32)
 
 
@@ -171,7 +176,9 @@ def weigh(window: Window, network: Network, rows: Rows) -> Pairs:
     found = []
     for part in _parts(rows):
         a, others = window.meet(part)
-        found.append(weigh_met(window, network, part, _met(a, others, window.share(part, a, others))))
+        found.append(
+            weigh_met(window, network, part, _met(a, others, window.share(part, a, others).cosine()))
+        )
     return _joined(found) if found else _none()
 
 
@@ -190,19 +197,18 @@ def weigh_met(window: Window, network: Network, rows: Rows, met: Met) -> Pairs:
     """As `weigh`, at most AT_ONCE rows with the candidates that their survey found."""
     a, others = met[0].astype(np.int64), met[1].astype(np.int64)
     _settle_others(window, others)
-    pairs = _judged(window, network, rows, others, window.share(rows, a, others))
+    pairs = _judged(window, network, rows[a], others, window.share(rows, a, others))
     return _with_foreign(window, network, rows, pairs)
 
 
-def _telling(others: Rows, shared: Shared) -> tuple[Rows, Shared]:
+def _telling(one: Rows, others: Rows, shared: Shared) -> tuple[Rows, Rows, Shared]:
     """The pairs that are worth measuring."""
     kept = shared.cosine() >= LEAST_ALIKE
-    return others[kept], shared.only(kept)
+    return one[kept], others[kept], shared.only(kept)
 
 
-def _judged(window: Window, network: Network, rows: Rows, others: Rows, shared: Shared) -> Pairs:
-    features = measure(window, rows, others, shared)
-    one = rows[shared.a]
+def _judged(window: Window, network: Network, one: Rows, others: Rows, shared: Shared) -> Pairs:
+    features = measure(window, one, others, shared)
     apart = np.abs(window.entries.at[one] - window.entries.at[others]) / 86_400
     veto = _vetoes(window, one, others, shared, features)
     chance = np.where(veto > 0, 0.0, probability(network.logits(features) - DAY_ODDS * apart))
@@ -213,9 +219,7 @@ def _vetoes(
     window: Window, one: Rows, others: Rows, shared: Shared, features: NDArray[np.float32]
 ) -> NDArray[np.int8]:
     """For each pair the number of its veto in VETOES, 0 = none."""
-    left, right = shared.left, shared.right
-    said = np.bincount(left.owner, left.idf, minlength=len(left.norm))[shared.a]
-    said_other = np.bincount(right.owner, right.idf, minlength=len(right.norm))[shared.b]
+    said, said_other = shared.left.facts.said[shared.a], shared.right.facts.said[shared.b]
     outlet = window.entries.outlet
     same_outlet = (outlet[one] == outlet[others]) & (outlet[one] > 0)
     alike = features[:, FEATURES.index("titles alike")]
@@ -223,8 +227,8 @@ def _vetoes(
     one_only = ~both & (features[:, FEATURES.index("longer text")] > 0)
     apart = np.abs(window.entries.at[one] - window.entries.at[others]) >= COLUMN_APART.total_seconds()
     veto = np.where(same_outlet & (both | (one_only & apart)) & (alike > ONE_TITLE), 3, 0)
-    veto = np.where(same_outlet & (alike >= SERIES_TITLES) & _other_numbers(window, shared), 2, veto)
-    veto = np.where(same_outlet & _other_names(window, shared), 5, veto)
+    veto = np.where(same_outlet & (alike >= SERIES_TITLES) & _other_numbers(shared), 2, veto)
+    veto = np.where(same_outlet & _other_names(shared), 5, veto)
     veto = np.where(np.minimum(said, said_other) < LEAST_SAID, 1, veto)
     lang = window.entries.lang
     foreign = (lang[one] != lang[others]) & (lang[one] > 0) & (lang[others] > 0)
@@ -233,25 +237,19 @@ def _vetoes(
     return np.where(foreign, 4, veto).astype(np.int8)
 
 
-def _other_numbers(window: Window, shared: Shared) -> NDArray[np.bool_]:
+def _other_numbers(shared: Shared) -> NDArray[np.bool_]:
     """Whether both titles have numbers and not the same ones."""
-    left, right = window.entries.mark[shared.left.at], window.entries.mark[shared.right.at]
-    numbers = [(marks & NUMBER_MARK > 0) & (marks & MOST_IN_TITLE > 0) for marks in (left, right)]
-    both, one, other = counted(shared, numbers)
+    both = shared.count(NUMBER + TITLED)
+    one, other = shared.left.facts.title_numbers[shared.a], shared.right.facts.title_numbers[shared.b]
     return (one > 0) & (other > 0) & ((both < one) | (both < other))
 
 
-def _other_names(window: Window, shared: Shared) -> NDArray[np.bool_]:
+def _other_names(shared: Shared) -> NDArray[np.bool_]:
     """Whether both titles are the same but for a name of one or two words."""
-    sides = (shared.left, shared.right)
-    titled = [window.entries.mark[side.at] & MOST_IN_TITLE > 0 for side in sides]
-    both, one, other = counted(shared, titled)
-    both_names, names, other_names = counted(
-        shared, [title & named(window, side) for title, side in zip(titled, sides, strict=True)]
-    )
+    both, both_names = shared.count(TITLED), shared.count(NAME + TITLED)
     found = both >= SERIES_FRAME
-    for alone, names_alone in ((one - both, names - both_names), (other - both, other_names - both_names)):
-        found &= (alone <= SERIES_OTHER) & (names_alone >= 1)
+    for facts, ends in ((shared.left.facts, shared.a), (shared.right.facts, shared.b)):
+        found &= (facts.titled[ends] - both <= SERIES_OTHER) & (facts.title_names[ends] - both_names >= 1)
     return found
 
 

@@ -72,7 +72,9 @@ class Network:
         for layers in self.members:
             values = standard
             for weights, biases in layers[:-1]:
-                values = np.maximum(values @ weights + biases, 0.0)
+                values = values @ weights
+                values += biases
+                np.maximum(values, 0.0, out=values)
             weights, biases = layers[-1]
             total += np.clip((values @ weights + biases)[:, 0], -MOST_LOGIT, MOST_LOGIT)
         return (total / max(1, len(self.members))).astype(np.float32)

@@ -100,11 +100,10 @@ class Postings:
             for run in runs:
                 start, length = run.places(keys[near])
                 length = np.minimum(length, MOST_POSTINGS)
-                hit = np.flatnonzero(length)
-                length = length[hit]
-                within = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length)
-                positions.append(near[np.repeat(hit, length)])
-                rows.append(run.rows[np.repeat(start[hit], length) + within])
+                at = np.repeat(start - (np.cumsum(length) - length), length)
+                at += np.arange(len(at))
+                positions.append(np.repeat(near, length))
+                rows.append(run.rows.take(at))
         return np.concatenate(positions), np.concatenate(rows)
 
     def keys_of(
@@ -147,5 +146,5 @@ def order_of(*digits: NDArray[Any]) -> NDArray[np.int64]:
     order = np.argsort(digits[0].astype(np.uint16), kind="stable")
     for digit in digits[1:]:
         if digit.any():
-            order = order[np.argsort(digit[order].astype(np.uint16), kind="stable")]
+            order = order.take(np.argsort(digit.astype(np.uint16).take(order), kind="stable"))
     return order

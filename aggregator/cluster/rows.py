@@ -251,6 +251,11 @@ class Entries:
         found: NDArray[np.int8] = self._meaning.view
         return found
 
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each row's terms begin in the term columns, and where the last one's end."""
+        return self._starts.view
+
     def spread(self, rows: Rows) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """For every term of every row: the position in `rows`, and the position in the term columns."""
         starts = self._starts.view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from aggregator.cluster.columns import SignedColumns, columns_of
 from aggregator.cluster.meaning import VECTOR, to_bytes
 from aggregator.cluster.postings import Postings, order_of
-from aggregator.cluster.rows import FREQUENCY, RARITIES, Column, Entries, Recent, Rows
+from aggregator.cluster.ranking import best, counted, numbered, ranks
+from aggregator.cluster.rows import RARITIES, Column, Entries, Recent, Rows
 from aggregator.cluster.signature import BAND_ROWS, PERMUTATIONS, band_keys
+from aggregator.cluster.weights import Shared, Weighed
 from aggregator.types import Signed
 
 EXPECTED = 300.0
@@ -54,7 +56,10 @@ MOST_KEPT = 300_000
 KEPT_FOR_EACH = 50
 """Rows of a window whose weights are kept while rows of it are surveyed, at most so many for each of these."""
 
-LEVELS = 256
+REMEMBERED = 1024
+"""Rows whose lists of the nearest are made together: 32 MB of intermediate values, twice as many take 53 MB and the
+same time."""
+
 USUAL = 10
 PAIRS_AT_ONCE = 4096
 KNOWN_DAYS = 64
@@ -67,55 +72,8 @@ LOOKED_UP_BANDS = 16
 entries of Jaccard similarity .8 share one with probability .9998, of .6 with .89."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weighed:
-    """Terms of some rows with their weights: `owner` is a position among the rows, `at` one in the term columns."""
-
-    owner: NDArray[np.int64]
-    at: NDArray[np.int64]
-    idf: NDArray[np.float64]
-    weight: NDArray[np.float64]
-    norm: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """Terms that two rows share, for many pairs of rows.
-
-    `pair` is a position among the pairs; `one` and `other` positions in `left.at` and `right.at`. Pair p is
-    of the positions `a[p]` of left and `b[p]` of right.
-    """
-
-    left: Weighed
-    right: Weighed
-    a: NDArray[np.int64]
-    b: NDArray[np.int64]
-    pair: NDArray[np.int64]
-    one: NDArray[np.int64]
-    other: NDArray[np.int64]
-
-    def cosine(self) -> NDArray[np.float64]:
-        """The cosine of each pair's weighed terms."""
-        dot = self.sum_of(self.left.weight[self.one] * self.right.weight[self.other])
-        return dot / np.maximum(self.left.norm[self.a] * self.right.norm[self.b], 1e-9)
-
-    def only(self, kept: NDArray[np.bool_]) -> Shared:
-        """The same of those pairs alone."""
-        of_kept = kept[self.pair]
-        place = np.cumsum(kept) - 1
-        return Shared(
-            self.left,
-            self.right,
-            self.a[kept],
-            self.b[kept],
-            place[self.pair[of_kept]],
-            self.one[of_kept],
-            self.other[of_kept],
-        )
-
-    def sum_of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The sum over each pair's shared terms."""
-        return np.bincount(self.pair, values, minlength=len(self.a)).astype(np.float64)
+Near = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+"""Pairs of rows that are near to one another, and their cosines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +116,7 @@ class Window:
         self._usual_echo = Column(np.float32)
         self._of_near = (self._near, self._closeness, self._settled, self._usual_echo)
         self._of_rows = (self._among, *self._of_near)
-        self._changes = 0
-        self._kept_idf: tuple[int, NDArray[np.float32]] = (-1, np.empty(0, np.float32))
+        self._everyone: Weighed | None = None
 
     @property
     def semantic(self) -> bool:
@@ -213,7 +170,7 @@ class Window:
             )
 
     def _recount(self, rows: Rows, step: int) -> None:
-        self._changes += 1
+        self._everyone = None
         days = self.entries.day[rows]
         for day in np.unique(days).tolist():
             chosen = rows[days == day]
@@ -304,17 +261,17 @@ class Window:
     def weigh(self, rows: Rows) -> Weighed:
         """The terms of rows with their weights on the days of these rows."""
         owner, at = self.entries.spread(rows)
-        changes, kept = self._kept_idf
-        idf = (kept[at] if changes == self._changes else self._idf_of(rows, owner, at)).astype(np.float64)
-        weight = FREQUENCY[self.entries.mark[at]] * idf
-        norm = np.sqrt(np.bincount(owner, weight * weight, minlength=len(rows)))
-        return Weighed(owner, at, idf, weight, norm)
+        idf = self._idf_of(rows, owner, at) if self._everyone is None else self._everyone.idf[at]
+        starts = np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=len(rows)))))
+        return Weighed(starts, self.entries.term[at], self.entries.mark[at], self.entries.rarity[at], idf)
 
     def keep_weights(self, rows: Rows) -> None:
         """Keeps the weights of all terms until the next `put`, if what is asked of rows makes up for it."""
         everyone = np.arange(len(self.entries))
         if len(everyone) <= min(MOST_KEPT, KEPT_FOR_EACH * len(rows)):
-            self._kept_idf = (self._changes, self._idf_of(everyone, *self.entries.spread(everyone)))
+            entries = self.entries
+            idf = self._idf_of(everyone, *entries.spread(everyone))
+            self._everyone = Weighed(entries.starts, entries.term, entries.mark, entries.rarity, idf)
 
     def _idf_of(self, rows: Rows, owner: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.float32]:
         idf = np.empty(len(at), np.float32)
@@ -336,20 +293,21 @@ class Window:
     def meet(self, rows: Rows) -> tuple[NDArray[np.int64], Rows]:
         """Pairs (position in rows, row): those that share the most of each row's telling terms."""
         weighed = self.weigh(rows)
-        order = np.lexsort((weighed.at, -weighed.idf, weighed.owner))
-        owner, at, idf = weighed.owner[order], weighed.at[order], weighed.idf[order]
+        rarity = ~weighed.idf.view(np.uint32)  # positive numbers rise as their bits do
+        order = order_of(rarity & 0xFFFF, rarity >> 16, weighed.owner)
+        owner, term, idf = weighed.owner[order], weighed.term[order], weighed.idf[order].astype(np.float64)
         first = np.searchsorted(owner, np.arange(len(rows)))
         rank = np.arange(len(owner)) - first[owner]
         days = self.entries.day[rows]
-        count = np.empty(len(at))
+        count = np.empty(len(term))
         for day in np.unique(days).tolist():
             chosen = (days == day)[owner]
-            count[chosen] = self._counts_about(day)[0].view[self.entries.term[at[chosen]]]
+            count[chosen] = self._counts_about(day)[0].view[term[chosen]]
         total = np.bincount(owner, count, minlength=len(rows))
         reached = np.cumsum(count) - (np.cumsum(total) - total)[owner]
         asked = (rank < MOST_ASKED) & ((reached <= BUDGET) | (rank < FEWEST_ASKED)) & (count > 1)
-        owner, at, idf = owner[asked], at[asked], idf[asked]
-        position, found = self._terms.find(days[owner], self.entries.term[at].astype(np.uint32), self._reach)
+        owner, term, idf = owner[asked], term[asked], idf[asked]
+        position, found = self._terms.find(days[owner], term.astype(np.uint32), self._reach)
         return self._chosen(rows, owner[position], found.astype(np.int64), np.square(idf[position]))
 
     def same_bands(self, rows: Rows) -> tuple[NDArray[np.int64], Rows]:
@@ -386,7 +344,7 @@ class Window:
         position, others, worth = (np.concatenate(columns) for columns in zip(*found, strict=True))
         near = np.flatnonzero(np.abs(entries.at[asking[position]] - entries.at[others]) <= self.days * 86_400)
         position, others, worth = position[near], others[near], worth[near]
-        chosen = _best(position, worth, entries.content[others], FOREIGN)
+        chosen = best(position, worth, others, entries.content[others], FOREIGN)
         return asks[position[chosen]], others[chosen]
 
     def has_meaning(self, rows: Rows) -> NDArray[np.bool_]:
@@ -408,49 +366,63 @@ class Window:
         self, rows: Rows, asking: NDArray[np.int64], found: Rows, worth: NDArray[np.float64]
     ) -> tuple[NDArray[np.int64], Rows]:
         """Each pair once, of every asking row's the CANDIDATES of most worth."""
-        kept = self._may_meet(rows[asking], found)
-        asking, found, worth = asking[kept], found[kept], worth[kept]
-        order = order_of(found & 0xFFFF, found >> 16, asking)
-        packed, worth = (asking[order] << 32) | found[order], worth[order]
-        starts = np.flatnonzero(np.diff(packed, prepend=-1))
-        if not len(starts):
+        kept = np.flatnonzero(self._may_meet(rows[asking], found))
+        if not len(kept):
             return np.empty(0, np.int64), np.empty(0, np.int64)
-        total = np.add.reduceat(worth, starts)
-        asking, found = packed[starts] >> 32, packed[starts] & 0xFFFFFFFF
-        chosen = _best(asking, total, self.entries.content[found], CANDIDATES)
-        return asking[chosen], found[chosen]
+        asking, found, worth = asking.take(kept), found.take(kept), worth.take(kept)
+        order = order_of(found & 0xFFFF, found >> 16, asking)
+        asking, found = asking.take(order), found.take(order)
+        is_first = np.ones(len(order), np.bool_)
+        is_first[1:] = (found[1:] != found[:-1]) | (asking[1:] != asking[:-1])
+        starts = np.flatnonzero(is_first)
+        total = np.add.reduceat(worth.take(order), starts)
+        asking, found = asking.take(starts), found.take(starts)
+        chosen = best(asking, total, found, self.entries.content[found], CANDIDATES)
+        return asking.take(chosen), found.take(chosen)
 
     def _may_meet(self, one: Rows, other: Rows) -> NDArray[np.bool_]:
         lang, at = self.entries.lang, self.entries.at
-        speak = (lang[one] == lang[other]) | (lang[one] == 0) | (lang[other] == 0)
-        near = np.abs(at[one] - at[other]) <= self.days * 86_400
-        found: NDArray[np.bool_] = (one != other) & speak & near & self._alive.view[other]
+        speaks, understands = lang.take(one), lang.take(other)
+        speak = (speaks == understands) | (speaks == 0) | (understands == 0)
+        near = np.abs(at.take(one) - at.take(other)) <= self.days * 86_400
+        found: NDArray[np.bool_] = (one != other) & speak & near & self._alive.view.take(other)
         return found
 
     def share(self, rows: Rows, a: NDArray[np.int64], others: Rows) -> Shared:
         """The terms that `rows[a[p]]` and `others[p]` share, for each pair p. `rows` are at most some hundreds."""
-        left = self.weigh(rows)
-        different, b = np.unique(others, return_inverse=True)
-        right = self.weigh(different)
-        terms = self.entries.term
-        words, local = np.unique(terms[left.at], return_inverse=True)
-        # Each left row's terms as a row of a table; its last column stands for all words that no left row has.
-        width = len(words) + 1
-        column_of = np.full(self.entries.vocabulary, len(words), dtype=np.int64)
-        column_of[words] = np.arange(len(words))
-        table = np.zeros(len(rows) * width, dtype=np.int32)
-        table[left.owner * width + local] = np.arange(1, len(left.at) + 1)
-        starts = np.searchsorted(right.owner, np.arange(len(different) + 1))
-        lengths = np.diff(starts)[b]
+        if self._everyone is not None:
+            left = right = self._everyone
+            one, other = rows[a], others
+        else:
+            different, other = numbered(others, len(self.entries))
+            left, right, one = self.weigh(rows), self.weigh(different), a
+        column_of, table = self._table(rows)
+        lengths = (right.starts[1:] - right.starts[:-1])[other]
         before = np.cumsum(lengths) - lengths
-        other = np.repeat(starts[:-1][b] - before, lengths)
-        other += np.arange(len(other))
-        place = column_of.take(terms.take(right.at)).take(other)
-        place += np.repeat(a * width, lengths)
-        one = table.take(place)
-        both = np.flatnonzero(one)
-        pair = np.repeat(np.arange(len(b)), lengths)
-        return Shared(left, right, a, b, pair[both], one[both].astype(np.int64) - 1, other[both])
+        at = np.repeat(right.starts[other] - before, lengths)
+        at += np.arange(len(at))
+        place = column_of.take(right.term.take(at))
+        place += np.repeat(a.astype(np.int32) * (len(table) // max(1, len(rows))), lengths)
+        found = table.take(place)
+        both = np.flatnonzero(found != 0)
+        pair = np.repeat(np.arange(len(a)), lengths).take(both)
+        return Shared(
+            left, right, one, other, pair, left.starts[one].take(pair) + found.take(both) - 1, at.take(both)
+        )
+
+    def _table(self, rows: Rows) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """Each row's terms as a row of a table, by their place among its terms, from 1; and each word's column.
+
+        The last column stands for all words that no row has.
+        """
+        owner, at = self.entries.spread(rows)
+        words, column = numbered(self.entries.term[at], self.entries.vocabulary)
+        column_of = np.full(self.entries.vocabulary, len(words), dtype=np.int32)
+        column_of[words] = np.arange(len(words))
+        width = len(words) + 1
+        table = np.zeros(len(rows) * width, np.uint8)
+        table[owner * width + column] = at - self.entries.starts[rows][owner] + 1
+        return column_of, table
 
     def forget_near(self, rows: Rows) -> None:
         """Forgets what is near to rows."""
@@ -470,8 +442,7 @@ class Window:
     def add_nearest(self, rows: Rows, found: Nearest) -> None:
         """Has that near to rows, beside what was; usual echoes stay as they were."""
         owner, place = np.nonzero(found.near >= 0)
-        near, closeness = found.near[owner, place], found.closeness[owner, place]
-        self._remember(rows[owner], near.astype(np.int64), closeness.astype(np.float64))
+        self._remember(rows[owner].astype(np.int32), found.near[owner, place], found.closeness[owner, place])
         self._settled.view[rows] |= found.settled
 
     def known_near(self) -> Rows:
@@ -481,15 +452,49 @@ class Window:
 
     def settle(self, rows: Rows) -> tuple[NDArray[np.int64], Rows, Shared]:
         """Finds what is near to rows, beside what is known; returns the candidate pairs with what they share."""
+        a, others, shared, _, (one, other, closeness) = self._compare(rows)
+        self._remember(one, other, closeness)
+        self._remember(other, one, closeness)
+        return a, others, shared
+
+    def compare(self, rows: Rows) -> tuple[NDArray[np.int64], Rows, NDArray[np.float64], Near]:
+        """As `settle`, but the pairs come with their cosines, and those that are near are left to `remember`."""
+        a, others, _, closeness, near = self._compare(rows)
+        return a, others, closeness, near
+
+    def _compare(self, rows: Rows) -> tuple[NDArray[np.int64], Rows, Shared, NDArray[np.float64], Near]:
         a, others = self.meet(rows)
         shared = self.share(rows, a, others)
         closeness = shared.cosine()
-        near = closeness >= LEAST_NEAR
-        self._remember(rows[a[near]], others[near], closeness[near])
-        self._remember(others[near], rows[a[near]], closeness[near])
+        near = np.flatnonzero(closeness >= LEAST_NEAR)
         self._settled.view[rows] = True
-        self._sketch_of(rows, shared.left)
-        return a, others, shared
+        self._sketch_of(rows)
+        found = (
+            rows[a[near]].astype(np.int32),
+            others[near].astype(np.int32),
+            closeness[near].astype(np.float32),
+        )
+        return a, others, shared, closeness, found
+
+    def remember(self, near: Sequence[Near]) -> Iterator[None]:
+        """Puts either row of each pair into the list of the other's nearest, in steps.
+
+        A pair that is named from both sides has one cosine: nothing was put meanwhile.
+        """
+        if not near:
+            return
+        one, other, closeness = (np.concatenate(columns) for columns in zip(*near, strict=True))
+        everyone, _ = numbered(np.concatenate((one, other)), len(self.entries))
+        for start in range(0, len(everyone), REMEMBERED):
+            chosen = np.zeros(len(self.entries), np.bool_)
+            chosen[everyone[start : start + REMEMBERED]] = True
+            of_one, of_other = np.flatnonzero(chosen[one]), np.flatnonzero(chosen[other])
+            self._remember(
+                np.concatenate((one[of_one], other[of_other])),
+                np.concatenate((other[of_one], one[of_other])),
+                np.concatenate((closeness[of_one], closeness[of_other])),
+            )
+            yield
 
     def unsettled(self, rows: Rows) -> Rows:
         """Those of rows whose nearest are not known yet, each once."""
@@ -502,31 +507,38 @@ class Window:
         others = np.unique(near[near >= 0]).astype(np.int64)
         return others[np.isin(self._near.view[others][:, :3], rows).any(axis=1)]
 
-    def _remember(self, rows: Rows, others: Rows, closeness: NDArray[np.float64]) -> None:
+    def _remember(
+        self, rows: NDArray[np.int32], others: NDArray[np.int32], closeness: NDArray[np.float32]
+    ) -> None:
         """Puts entries into the lists of the nearest of rows."""
-        changed, owner = np.unique(rows, return_inverse=True)
-        known, known_closeness = self._near.view[changed], self._closeness.view[changed]
-        kept = known >= 0
-        owners = np.concatenate((owner, np.nonzero(kept)[0]))
-        everyone = np.concatenate((others, known[kept].astype(np.int64)))
-        # As they are kept: so it makes no difference in how many steps a list came about.
-        values = np.concatenate((closeness.astype(np.float32), known_closeness[kept])).astype(np.float64)
-        # The new value of a pair that is known already comes first and replaces it.
-        _, fresh = np.unique((owners << 32) | everyone, return_index=True)
-        owners, everyone, values = owners[fresh], everyone[fresh], values[fresh]
-        chosen = _best(owners, values, self.entries.content[everyone], NEIGHBOURS)
-        owners = owners[chosen]
-        lengths = np.bincount(owners, minlength=len(changed))
-        rank = np.arange(len(owners)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        changed, owner = numbered(rows, len(self.entries))
+        known = self._near.view[changed]
+        # The new value of a pair that is known already replaces it.
+        listed = np.flatnonzero((known[:, 0] >= 0)[owner])
+        again, place = np.nonzero(known[owner[listed]] == others[listed, None])
+        known[owner[listed[again]], place] = -1
+        keeper, place = np.nonzero(known >= 0)
+        owners = np.concatenate((owner, keeper))
+        everyone = np.concatenate((others, known[keeper, place]))
+        values = np.concatenate((closeness, self._closeness.view[changed[keeper], place]))
+        # A pair may come from both sides: then it stands there twice, one next to the other.
+        chosen = best(owners, values, everyone, self.entries.content[everyone], 2 * NEIGHBOURS)
+        owners, everyone = owners[chosen], everyone[chosen]
+        once = np.flatnonzero((np.diff(owners, prepend=-1) != 0) | (np.diff(everyone, prepend=-1) != 0))
+        rank = ranks(owners[once])
+        once, rank = once[rank < NEIGHBOURS], rank[rank < NEIGHBOURS]
         near = np.full((len(changed), NEIGHBOURS), -1, np.int32)
-        far = np.zeros((len(changed), NEIGHBOURS), np.float32)
-        near[owners, rank], far[owners, rank] = everyone[chosen], values[chosen]
-        self._near.view[changed], self._closeness.view[changed] = near, far
+        close = np.zeros((len(changed), NEIGHBOURS), np.float32)
+        near[owners[once], rank], close[owners[once], rank] = everyone[once], values[chosen[once]]
+        self._near.view[changed], self._closeness.view[changed] = near, close
 
-    def _sketch_of(self, rows: Rows, weighed: Weighed) -> NDArray[np.int8]:
+    def _sketch_of(self, rows: Rows) -> NDArray[np.int8]:
         """A sketch of the terms of rows, as they weigh now; it is remembered."""
-        bucket, sign = _bucket(self.entries.word[self.entries.term[weighed.at]])
-        sketch = np.bincount(weighed.owner * ECHO + bucket, weighed.weight * sign, minlength=len(rows) * ECHO)
+        weighed = self.weigh(rows)
+        bucket, sign = _bucket(self.entries.word[weighed.term])
+        sketch = np.bincount(
+            weighed.owner * ECHO + bucket, weighed.weight() * sign, minlength=len(rows) * ECHO
+        )
         found = to_bytes(sketch.astype(np.float64).reshape(-1, ECHO))
         self._sketches.put(rows, found)
         return found
@@ -536,7 +548,7 @@ class Window:
         known = self._sketches.known(rows)
         found[known] = self._sketches.get(rows[known])
         if not known.all():
-            found[~known] = self._sketch_of(rows[~known], self.weigh(rows[~known]))
+            found[~known] = self._sketch_of(rows[~known])
         return found
 
     def echo(self, rows: Rows) -> NDArray[np.int8]:
@@ -545,16 +557,16 @@ class Window:
         close = np.where(near >= 0, self._closeness.view[rows][:, :ECHO_NEIGHBOURS], np.float32(0))
         who = np.concatenate((rows[:, None], np.maximum(near, 0)), axis=1)
         share = np.concatenate((np.ones((len(rows), 1), np.float32), close), axis=1)
-        different, which = np.unique(who, return_inverse=True)
+        different, which = numbered(who, len(self.entries))
         sketch = self._sketches_of(different).astype(np.float32)
         sketch /= np.maximum(np.linalg.norm(sketch, axis=1), 1e-9)[:, None]
-        summed = np.einsum("rn,rne->re", share, sketch[which.reshape(who.shape)])
+        summed = np.einsum("rn,rne->re", share, sketch.take(which, axis=0))
         found = to_bytes(summed)
         self._echoes.put(rows, found)
         return found
 
-    def _echoes_of(self, rows: Rows) -> NDArray[np.float32]:
-        found = np.zeros((len(rows), ECHO), np.float32)
+    def _echoes_of(self, rows: Rows) -> NDArray[np.int8]:
+        found = np.zeros((len(rows), ECHO), np.int8)
         known = self._echoes.known(rows)
         found[known] = self._echoes.get(rows[known])
         # Rows whose nearest are not known have no echo yet; those of others were forgotten.
@@ -585,25 +597,27 @@ class Window:
 
     def near_in_common(self, one: Rows, other: Rows) -> NDArray[np.float64]:
         """The share of NEIGHBOURS that two rows have in common, for pairs of rows; `one` are few."""
-        rows, place = np.unique(one, return_inverse=True)
+        rows, place = numbered(one, len(self.entries))
         near = self._near.view[rows]
         owner, at = np.nonzero(near >= 0)
-        known, column = np.unique(near[owner, at], return_inverse=True)
+        known, column = numbered(near[owner, at], len(self.entries))
         # Column 0 stands for all that is near to none of `rows`; -1, nothing, is looked up at the end.
         column_of = np.zeros(len(self.entries) + 1, np.int32)
         column_of[known] = np.arange(1, len(known) + 1)
-        table = np.zeros((len(rows), len(known) + 1), np.bool_)
-        table[owner, column + 1] = True
-        found: NDArray[np.float64] = table[place[:, None], column_of[self._near.view[other]]].sum(axis=1)
-        return found / NEIGHBOURS
+        width = len(known) + 1
+        table = np.zeros(len(rows) * width, np.bool_)
+        table[owner * width + column + 1] = True
+        looked_up = column_of.take(self._near.view.take(other, axis=0))
+        looked_up += (place * width).astype(np.int32)[:, None]
+        return counted(table.take(looked_up)) / NEIGHBOURS
 
-    def echo_alike(self, one: Rows, other: Rows) -> NDArray[np.float64]:
+    def echo_alike(self, one: Rows, other: Rows) -> NDArray[np.float32]:
         """The cosine of the echoes of pairs of rows."""
-        rows, place = np.unique(np.concatenate((one, other)), return_inverse=True)
-        a, b = np.split(place, 2)
+        rows, place = numbered(np.concatenate((one, other)), len(self.entries))
         echo = self._echoes_of(rows)
-        norm = np.linalg.norm(echo, axis=1)
-        found: NDArray[np.float64] = np.einsum("ij,ij->i", echo[a], echo[b])
+        norm = np.sqrt(_dot(echo, echo))
+        a, b = place[: len(one)], place[len(one) :]
+        found = _dot(echo.take(a, axis=0), echo.take(b, axis=0))
         found /= np.maximum(norm[a] * norm[b], 1e-9)
         return found
 
@@ -635,37 +649,14 @@ def _unit(vectors: NDArray[np.int8]) -> NDArray[np.float32]:
     return found
 
 
-def _best(
-    owner: NDArray[np.int64], value: NDArray[np.float64], content: NDArray[np.uint64], most: int
-) -> NDArray[np.int64]:
-    """Positions of the `most` highest values (not negative) of each owner, highest first, owners in order.
-
-    Equal values are told apart by content: one sort of a number made of all three takes a fifth of the time
-    of three.
-    """
-    if not len(owner):
-        return np.empty(0, np.int64)
-    value = value * (1 + content / 2.0**64 * 1e-7)
-    value /= value.max() * 1.01 + 1e-12
-    owners = int(owner.max()) + 1
-    if len(owner) > 2 * most * owners:
-        # Most can be left out unsorted: those below the level that `most` of their owner's reach.
-        level = (value * LEVELS).astype(np.int64)
-        count = np.bincount(owner * LEVELS + level, minlength=owners * LEVELS).reshape(owners, LEVELS)
-        reach = (np.cumsum(count[:, ::-1], axis=1) >= most).sum(axis=1)
-        kept = np.flatnonzero(level >= (reach - 1)[owner])
-    else:
-        kept = np.arange(len(owner))
-    order = kept[np.argsort(owner[kept] - value[kept], kind="stable")]
-    sorted_owner = owner[order]
-    first = np.flatnonzero(np.diff(sorted_owner, prepend=-1))
-    lengths = np.diff(first, append=len(order))
-    rank = np.arange(len(order)) - np.repeat(first, lengths)
-    return order[rank < most]
-
-
 def _bucket(words: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     mixed = (words.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(32)
     return (mixed % np.uint64(ECHO)).astype(np.int64), np.where(mixed >> np.uint64(63), 1.0, -1.0)
+
+
+def _dot(one: NDArray[np.int8], other: NDArray[np.int8]) -> NDArray[np.float32]:
+    """The scalar product of each row of one with that of other: a whole number, which is exact so."""
+    found: NDArray[np.float32] = np.einsum("ij,ij->i", one, other, dtype=np.int32).astype(np.float32)
+    return found

@@ -178,8 +178,11 @@ def _find(backlog: Backlog, share: Places, store: Store) -> Found:
     # Of this share alone: another may have been found before.
     window.forget_near(places.row_of)
     window.keep_weights(rows)
-    met = [_told(find_near(window, part), places) for part in _split(rows, AT_ONCE)]
+    found = [find_near(window, part) for part in _split(rows, AT_ONCE)]
+    for _ in window.remember([near for _, near in found]):
+        continue
     changed = window.known_near()
+    met = [_told(candidates, places) for candidates, _ in found]
     return Found(met, places.of(changed), places.told(window.nearest(changed)))
 
 
@@ -221,8 +224,9 @@ def weigh_shared(
         if isinstance(found, Lost):
             log.warning("%s entries: this process finds what is near: %s", f"{len(share):,}", found.reason)
             for part in _split(places.row_of[share], AT_ONCE):
-                met.append(_told(find_near(window, part), places))
-                yield None
+                candidates, near = find_near(window, part)
+                met.append(_told(candidates, places))
+                yield from window.remember([near])
         else:
             window.add_nearest(places.row_of[found.changed], places.heard(found.nearest))
             met += found.met
