@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 from itertools import product
 from random import Random
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aggregator.cluster.features import FEATURES
-from aggregator.cluster.judge import judge, place, survey, weigh
+from aggregator.cluster.judge import Met, judge, place, survey, weigh, weigh_surveyed
 from aggregator.cluster.linkage import Edges, agglomerate, evidence
 from aggregator.cluster.network import shipped
 from aggregator.cluster.postings import Postings
@@ -105,6 +106,29 @@ def test_the_nearest_are_the_same_found_part_by_part_and_all_together(
     assert surveyed.closeness(rows)[:, -1].any()
     ends = np.repeat(rows, 10), np.tile(rows[:10], len(rows))
     assert surveyed.near_in_common(*ends).tolist() == settled.near_in_common(*ends).tolist()
+
+
+def _outcome(steps: Generator[None, None, list[Met]]) -> list[Met]:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: list[Met] = done.value
+            return found
+
+
+@pytest.mark.parametrize("room", [0, 1, 300, 100_000])
+def test_a_pair_measured_once_is_the_same_from_both_sides(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Whether what was measured is kept until the pair is met again, or found no room; bit for bit."""
+    monkeypatch.setattr("aggregator.cluster.judge.AT_ONCE", 20)
+    monkeypatch.setattr("aggregator.cluster.measured.MOST_MEASURED", room)
+    window, network = Window(3), shipped()
+    rows = window.put(_news())
+    met = _outcome(survey(window, rows))
+    assert sum(int((one.number < 0).sum()) for one in met) > 1000
+    surveyed, anew = weigh_surveyed(window, network, rows, met), weigh(window, network, rows)
+    for name in ("a", "b", "features", "chance", "veto"):
+        assert np.array_equal(getattr(surveyed, name), getattr(anew, name)), name
 
 
 @given(st.integers(0, 10**6), st.integers(1, 400), st.integers(1, 4), st.sampled_from([1, 3, 2**20]))

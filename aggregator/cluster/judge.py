@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from aggregator.cluster.copies import COLUMN_APART
 from aggregator.cluster.facts import NAME, NUMBER, TITLED
 from aggregator.cluster.features import FEATURES, measure
+from aggregator.cluster.measured import Found, pair_numbers
 from aggregator.cluster.network import Network, probability
 from aggregator.cluster.rows import Rows
 from aggregator.cluster.weights import Shared
@@ -37,8 +38,16 @@ SERIES_TITLES = 0.5
 """Cosine of titles from which two items of one outlet whose titles' numbers differ are items of a series."""
 
 
-Met = tuple[NDArray[np.int16], NDArray[np.int32]]
-"""Candidate pairs that are worth measuring: a position among some rows, and the other row."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Met:
+    """Candidate pairs that are worth measuring: `a` a position among some rows, and the other row.
+
+    `number`: see `pair_numbers`. All that is measured of a pair is the same from both sides, so it is done once.
+    """
+
+    a: NDArray[np.int16]
+    others: NDArray[np.int32]
+    number: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +154,26 @@ def survey(window: Window, rows: Rows, beside: Rows | None = None) -> Generator[
         yield
     yield from window.remember(near)
     yield from listen(window, _parts(rows) + others)
-    return met
+    return paired(rows, met)
 
 
 def find_near(window: Window, rows: Rows) -> tuple[Met, Near]:
     """The candidates of at most AT_ONCE rows, and what is near to them, for `Window.remember`."""
     a, others, closeness, near = window.compare(rows)
     return _met(a, others, closeness), near
+
+
+def paired(rows: NDArray[np.integer], met: Sequence[Met]) -> list[Met]:
+    """The candidates of rows, those of each AT_ONCE together, with the numbers of pairs that are there twice."""
+    if not met:
+        return []
+    parts = _parts(rows.astype(np.int64))
+    one = np.concatenate([part[found.a] for part, found in zip(parts, met, strict=True)])
+    numbers = pair_numbers(one.astype(np.int32), np.concatenate([found.others for found in met]))
+    ends = np.cumsum([len(found.a) for found in met])
+    return [
+        replace(found, number=number) for found, number in zip(met, np.split(numbers, ends[:-1]), strict=True)
+    ]
 
 
 def listen(window: Window, parts: Sequence[Rows]) -> Generator[None, None, None]:
@@ -168,7 +190,7 @@ def _parts(rows: Rows) -> list[Rows]:
 
 def _met(a: NDArray[np.int64], others: Rows, closeness: NDArray[np.float64]) -> Met:
     kept = np.flatnonzero(closeness >= LEAST_ALIKE)
-    return a[kept].astype(np.int16), others[kept].astype(np.int32)
+    return Met(a[kept].astype(np.int16), others[kept].astype(np.int32), np.zeros(len(kept), np.int32))
 
 
 def weigh(window: Window, network: Network, rows: Rows) -> Pairs:
@@ -195,10 +217,29 @@ def weigh_surveyed(window: Window, network: Network, rows: Rows, met: Sequence[M
 
 def weigh_met(window: Window, network: Network, rows: Rows, met: Met) -> Pairs:
     """As `weigh`, at most AT_ONCE rows with the candidates that their survey found."""
-    a, others = met[0].astype(np.int64), met[1].astype(np.int64)
+    a, others = met.a.astype(np.int64), met.others.astype(np.int64)
     _settle_others(window, others)
-    pairs = _judged(window, network, rows[a], others, window.share(rows, a, others))
+    pairs = _weighed(window, network, rows[a], others, _measured_once(window, rows, met))
     return _with_foreign(window, network, rows, pairs)
+
+
+def _measured_once(window: Window, rows: Rows, met: Met) -> Found:
+    """The features and vetoes of the pairs; of those that were met before from the other side as it was then."""
+    again = np.flatnonzero(met.number < 0)
+    again = again[window.measured.known(-met.number[again])]
+    is_new = np.ones(len(met.a), np.bool_)
+    is_new[again] = False
+    new = np.flatnonzero(is_new)
+    a, others = met.a[new].astype(np.int64), met.others[new].astype(np.int64)
+    found = _measured(window, rows[a], others, window.share(rows, a, others))
+    later = np.flatnonzero(met.number[new] > 0)
+    window.measured.keep(met.number[new[later]], (found[0][later], found[1][later]))
+    if not len(again):
+        return found
+    features, veto = np.empty((len(met.a), found[0].shape[1]), np.float32), np.empty(len(met.a), np.int8)
+    features[new], veto[new] = found
+    features[again], veto[again] = window.measured.take(-met.number[again])
+    return features, veto
 
 
 def _telling(one: Rows, others: Rows, shared: Shared) -> tuple[Rows, Rows, Shared]:
@@ -208,9 +249,18 @@ def _telling(one: Rows, others: Rows, shared: Shared) -> tuple[Rows, Rows, Share
 
 
 def _judged(window: Window, network: Network, one: Rows, others: Rows, shared: Shared) -> Pairs:
+    return _weighed(window, network, one, others, _measured(window, one, others, shared))
+
+
+def _measured(window: Window, one: Rows, others: Rows, shared: Shared) -> Found:
+    """The features and vetoes of pairs, the same from both sides."""
     features = measure(window, one, others, shared)
+    return features, _vetoes(window, one, others, shared, features)
+
+
+def _weighed(window: Window, network: Network, one: Rows, others: Rows, found: Found) -> Pairs:
+    features, veto = found
     apart = np.abs(window.entries.at[one] - window.entries.at[others]) / 86_400
-    veto = _vetoes(window, one, others, shared, features)
     chance = np.where(veto > 0, 0.0, probability(network.logits(features) - DAY_ODDS * apart))
     return Pairs(one, others, features, chance, veto)
 

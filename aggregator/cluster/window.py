@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from aggregator.cluster.columns import SignedColumns, columns_of
 from aggregator.cluster.meaning import VECTOR, to_bytes
+from aggregator.cluster.measured import Measured
 from aggregator.cluster.postings import Postings, order_of
 from aggregator.cluster.ranking import best, counted, numbered, ranks
 from aggregator.cluster.rows import RARITIES, Column, Entries, Recent, Rows
@@ -117,6 +118,8 @@ class Window:
         self._of_near = (self._near, self._closeness, self._settled, self._usual_echo)
         self._of_rows = (self._among, *self._of_near)
         self._everyone: Weighed | None = None
+        self.measured = Measured()
+        """Of pairs of rows, while nothing changes that it is made of."""
 
     @property
     def semantic(self) -> bool:
@@ -171,6 +174,7 @@ class Window:
 
     def _recount(self, rows: Rows, step: int) -> None:
         self._everyone = None
+        self.measured.forget()
         days = self.entries.day[rows]
         for day in np.unique(days).tolist():
             chosen = rows[days == day]
@@ -426,6 +430,7 @@ class Window:
 
     def forget_near(self, rows: Rows) -> None:
         """Forgets what is near to rows."""
+        self.measured.forget()
         self._near.view[rows], self._closeness.view[rows] = -1, 0
 
     def nearest(self, rows: Rows) -> Nearest:
@@ -434,6 +439,7 @@ class Window:
 
     def put_nearest(self, rows: Rows, found: Nearest) -> None:
         """Has that near to rows, instead of what was."""
+        self.measured.forget()
         for column, values in zip(
             self._of_near, (found.near, found.closeness, found.settled, found.usual_echo), strict=True
         ):
@@ -511,6 +517,7 @@ class Window:
         self, rows: NDArray[np.int32], others: NDArray[np.int32], closeness: NDArray[np.float32]
     ) -> None:
         """Puts entries into the lists of the nearest of rows."""
+        self.measured.forget()
         changed, owner = numbered(rows, len(self.entries))
         known = self._near.view[changed]
         # The new value of a pair that is known already replaces it.
@@ -578,6 +585,7 @@ class Window:
 
     def compare_echoes(self, rows: Rows) -> None:
         """Makes the usual likeness of rows' echoes to those of their nearest anew."""
+        self.measured.forget()
         near = self._near.view[rows][:, :USUAL]
         owner, place = np.nonzero(near >= 0)
         alike = self.echo_alike(rows[owner], near[owner, place].astype(np.int64))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.cluster.judge import AT_ONCE, Met, find_near, listen
+from aggregator.cluster.judge import AT_ONCE, Met, find_near, listen, paired
 from aggregator.cluster.network import Network
 from aggregator.cluster.rows import Rows
 from aggregator.cluster.signature import SCHEME
@@ -231,6 +231,7 @@ def weigh_shared(
             window.add_nearest(places.row_of[found.changed], places.heard(found.nearest))
             met += found.met
             yield None
+    met = paired(weighed, met)
     surveyed = Surveyed(backlog, places.told(window.nearest(there)), weighed)
     has_listened = False
     for part, judged in _each(crew, partial(judge_part, surveyed), _parts(crew, weighed, numbers, met, new)):
@@ -278,8 +279,8 @@ def _parts(
 
 
 def _told(met: Met, places: _Numbering) -> Met:
-    return met[0], places.of(met[1])
+    return replace(met, others=places.of(met.others))
 
 
 def _heard(met: Met, places: _Numbering) -> Met:
-    return met[0], places.rows(met[1])
+    return replace(met, others=places.rows(met.others))
