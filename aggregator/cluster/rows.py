@@ -269,7 +269,9 @@ RARITIES = np.arange(256) / RARITY_STEPS
 """Rarity by its byte."""
 
 _MARKS = np.arange(256)
-FREQUENCY = np.log1p(
-    2.0 * (_MARKS & MOST_IN_TITLE) + ((_MARKS >> 2) & 1) + ((_MARKS >> LEAD_SHIFT) & MOST_IN_LEAD)
-).astype(np.float32)
+FREQUENCY = (
+    np.log1p(2.0 * (_MARKS & MOST_IN_TITLE) + ((_MARKS >> 2) & 1) + ((_MARKS >> LEAD_SHIFT) & MOST_IN_LEAD))
+    .astype(np.float32)
+    .astype(np.float64)
+)
 """The weight of a term by its mark: damped counts, the title counting twice."""

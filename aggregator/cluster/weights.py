@@ -41,7 +41,8 @@ class Weighed:
 
     def weight(self, places: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float64]:
         """The weights of the terms at these places."""
-        found: NDArray[np.float64] = FREQUENCY[self.mark[places]] * self.idf[places].astype(np.float64)
+        found: NDArray[np.float64] = FREQUENCY.take(self.mark[places])
+        found *= self.idf[places]
         return found
 
     @cached_property

@@ -41,7 +41,6 @@ from aggregator.store.columns import records, whole_columns
 from aggregator.store.dialect import (
     UtcDateTime,
     among,
-    chunks,
     day_number,
     lock_grouping,
     plain_rows,
@@ -82,36 +81,25 @@ LOADED = 4_000
 
 
 def _signed_query() -> Select[Any]:
+    """The columns of `Signed` and then of its signature, in the order in which `_signed` takes them."""
+    signature = (SIGNATURE.c[field.name] for field in fields(Signature))
     return select(
-        SIGNATURE, ENTRY.c.feed_id, ENTRY.c.source, ENTRY.c.lang, ENTRY.c.event_id, ENTRY.c.content_hash
-    ).join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id)
+        ENTRY.c.id, ENTRY.c.feed_id, ENTRY.c.source, ENTRY.c.lang, SIGNATURE.c.at, ENTRY.c.event_id,
+        ENTRY.c.content_hash, *signature,
+    ).join(ENTRY, ENTRY.c.id == SIGNATURE.c.entry_id)  # fmt: skip
 
 
-def _signed(row: ResultRow[Any]) -> Signed:
-    signature = Signature(
-        scheme=row.scheme,
-        minhash=row.minhash,
-        title=row.title,
-        title_marks=row.title_marks,
-        lead=row.lead,
-        lead_marks=row.lead_marks,
-        body=row.body,
-        terms=row.terms,
-        term_marks=row.term_marks,
-        term_rarity=row.term_rarity,
-        truncated=row.truncated,
-        content_key=row.content_key,
-        meaning=row.meaning or b"",
-    )
+def _signed(row: Sequence[Any]) -> Signed:
+    entry, feed, source, lang, at, event, content_hash, *signature, meaning = row
     return Signed(
-        id=EntryId(row.entry_id),
-        feed_id=FeedId(row.feed_id),
-        source_key=row.source.casefold(),
-        lang=row.lang,
-        at=row.at,
-        event_id=None if row.event_id is None else EventId(row.event_id),
-        signature=signature,
-        content_hash=row.content_hash,
+        id=EntryId(entry),
+        feed_id=FeedId(feed),
+        source_key=source.casefold(),
+        lang=lang,
+        at=at,
+        event_id=None if event is None else EventId(event),
+        signature=Signature(*(*signature, meaning or b"")),
+        content_hash=content_hash,
     )
 
 
@@ -149,11 +137,8 @@ def still_waiting(db: Connection, read: Mapping[EntryId, str]) -> set[EntryId]:
 
 def signed_entries(db: Connection, entries: Iterable[EntryId]) -> list[Signed]:
     """These entries, in no particular order."""
-    return [
-        _signed(row)
-        for part in chunks(entries)
-        for row in db.execute(_signed_query().where(among(SIGNATURE.c.entry_id, part))).all()
-    ]
+    query = _signed_query().where(among(SIGNATURE.c.entry_id, list(entries)))
+    return [_signed(row) for row in plain_rows(db, query)]
 
 
 def prepared_entries(db: Connection, entries: Iterable[EntryId]) -> list[Prepared]:
