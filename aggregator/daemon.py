@@ -53,7 +53,7 @@ from aggregator.store.room import keep_room
 from aggregator.supervisor import Supervisor
 from aggregator.timers import Timers
 from aggregator.types import FeedState
-from aggregator.workers import OnDemand, core_count
+from aggregator.workers import OnDemand, helper_count
 
 log = logging.getLogger(__name__)
 
@@ -410,7 +410,7 @@ class _Grouping:
         network_of(settings)  # faults in the weights are told at the start
         self._meters = meters
         self._stop = stop
-        self._helpers = OnDemand(core_count())
+        self._helpers = OnDemand(helper_count())
         self._mark: int | None = None
         """The database's mark before the last look that left nothing to do."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import TypeVar
 
 from sqlalchemy import text
 
 from aggregator.store import Store
-from aggregator.workers import Alone, JobLimits, Lost
+from aggregator.workers import JobLimits, Lost
 
 FIRST = datetime(2026, 2, 1, 8, tzinfo=UTC)
 TOWNS = (
@@ -86,7 +88,7 @@ def events_of(kept: Kept) -> list[list[object]]:
 
 
 class Watched:
-    """A crew of this process alone, that loses some of what it is given."""
+    """A crew of two threads that work in turn, each as a process would, and that loses some of what it is given."""
 
     cores = 2
     is_near = True
@@ -94,16 +96,22 @@ class Watched:
     def __init__(self, loses: int = 0) -> None:
         self.given: list[object] = []
         self._loses = loses
+        self._hands = cycle([ThreadPoolExecutor(1), ThreadPoolExecutor(1)])
 
     def prepare(self, job: Callable[[], object]) -> None:
         """It is ready."""
+
+    def rest(self) -> None:
+        """It needs none."""
 
     def each(
         self,
         job: Callable[[Item], Result],
         items: Iterable[Item],
-        limits_of: Callable[[Item], JobLimits] | None = None,
+        limits_of: Callable[[Item], JobLimits] | None = None,  # noqa: ARG002 (as all crews)
     ) -> Iterator[tuple[Item, Result | Lost]]:
-        for item, answer in Alone().each(job, items, limits_of):
+        """See Crew."""
+        for item in items:
+            answer = next(self._hands).submit(job, item).result()
             self.given.append(item)
             yield item, Lost("it ended") if len(self.given) <= self._loses else answer

@@ -150,6 +150,10 @@ def test_split_copies_stay_apart_whatever_comes(news: News) -> None:
     assert torn != whole
     assert news.event("bridge-1") == news.event("bridge-3") == whole
     assert news.changes(start) == [("created", torn, None), ("split", whole, torn), ("updated", whole, None)]
+    record = f"SELECT entry_count, source_count, canonical_entry_id FROM v1_event WHERE id = {torn}"
+    assert news.rows(record) == [(1, 1, news.number("bridge-2"))]
+    relations = f"SELECT relation FROM v1_event_entry WHERE event_id = {torn}"
+    assert news.rows(relations) == [("canonical",)]
     news.form_everything_anew()
     news.bring([_entry("bridge-2", BRIDGE.replace("March", "April"), 5)])
     news.bring([_entry("bridge-4", BRIDGE, 41)])

@@ -18,7 +18,7 @@ from aggregator.store.analysing import analyse_grown
 from aggregator.store.entries import count_pending
 from aggregator.store.office import Office
 from aggregator.types import FeedState
-from aggregator.workers import Crew, OnDemand, core_count, end_fork_server
+from aggregator.workers import ALONE, Crew, OnDemand, end_fork_server, helper_count
 
 PAUSE_SECONDS = 0.02
 """Between two steps of removing: SQLite's waiting writers ask again within a tenth of that."""
@@ -39,7 +39,7 @@ def poll_once(store: Store, settings: Settings, states: Sequence[FeedState]) -> 
 def cluster_once(store: Store, settings: Settings, crew: Crew | None = None) -> ClusterReport | None:
     """Groups all pending entries; None if another process does that for this database.
 
-    A crew helps where much waits: this one, or all cores.
+    What waits is weighed by the crew; without one by this process, and what fits into one window by helpers, too.
     """
     with Office(store, "cluster") as office:
         elected = office.seek()
@@ -48,8 +48,9 @@ def cluster_once(store: Store, settings: Settings, crew: Crew | None = None) -> 
         with store.read() as db:
             waiting = count_pending(db)
         total = ClusterReport()
-        with OnDemand(core_count()) as all_cores, progress_bar("grouping", waiting) as steps:
-            for report in Clusterer(elected, settings, utc_now, crew or all_cores).work():
+        with OnDemand(helper_count()) as own, progress_bar("grouping", waiting) as steps:
+            clusterer = Clusterer(elected, settings, utc_now, crew or ALONE, crew or own)
+            for report in clusterer.work():
                 total += report
                 steps.advance(report.entries)
         prune_all(Pruner(elected, settings, utc_now))

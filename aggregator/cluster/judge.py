@@ -150,11 +150,23 @@ def survey(window: Window, rows: Rows, beside: Rows | None = None) -> Generator[
         yield
     others = [] if beside is None else _parts(beside)
     for part in others:
-        near.append(window.compare(part)[-1])
+        near.append(find_near(window, part)[1])
+        yield
+    # What is near to the candidates is known before any pair is judged: no part makes a difference to the next.
+    for part in _parts(unsettled(window, met)):
+        near.append(find_near(window, part)[1])
+        others.append(part)
         yield
     yield from window.remember(near)
     yield from listen(window, _parts(rows) + others)
     return paired(rows, met)
+
+
+def unsettled(window: Window, met: Sequence[Met]) -> Rows:
+    """Those of the candidates whose own nearest were never found."""
+    return window.unsettled(
+        np.concatenate([found.others for found in met] or [np.empty(0, np.int32)]).astype(np.int64)
+    )
 
 
 def find_near(window: Window, rows: Rows) -> tuple[Met, Near]:

@@ -90,6 +90,10 @@ class Nearest:
     settled: NDArray[np.bool_]
     usual_echo: NDArray[np.float32]
 
+    def only(self, kept: NDArray[np.bool_]) -> Nearest:
+        """That of some of the rows."""
+        return Nearest(self.near[kept], self.closeness[kept], self.settled[kept], self.usual_echo[kept])
+
 
 class Window:
     """Entries that may meet: those within `days` days of one another.
@@ -445,16 +449,9 @@ class Window:
         ):
             column.view[rows] = values
 
-    def add_nearest(self, rows: Rows, found: Nearest) -> None:
-        """Has that near to rows, beside what was; usual echoes stay as they were."""
-        owner, place = np.nonzero(found.near >= 0)
-        self._remember(rows[owner].astype(np.int32), found.near[owner, place], found.closeness[owner, place])
-        self._settled.view[rows] |= found.settled
-
-    def known_near(self) -> Rows:
-        """The rows to which anything is known to be near."""
-        found: Rows = np.flatnonzero(self._near.view[:, 0] >= 0)
-        return found
+    def settled(self, rows: Rows) -> None:
+        """What is near to rows has been found, by whatever window that has the same entries."""
+        self._settled.view[rows] = True
 
     def settle(self, rows: Rows) -> tuple[NDArray[np.int64], Rows, Shared]:
         """Finds what is near to rows, beside what is known; returns the candidate pairs with what they share."""

@@ -50,7 +50,7 @@ from aggregator.types import (
     Rule,
     Signed,
 )
-from aggregator.workers import ALONE, Crew, Lost
+from aggregator.workers import ALONE, Crew, Lost, each_there
 
 log = logging.getLogger(__name__)
 
@@ -194,10 +194,11 @@ class Clusterer:
             # All entries whose surroundings change (see Window.surroundings), and the surroundings of these.
             counts = stored.count_by_day(db, days[0] - 2 * self._margin, days[-1] + 2 * self._margin)
         near = {day + step for day in days for step in range(-self._margin, self._margin + 1)}
-        if waiting > MOST_TAKEN or sum(counts.get(day, 0) for day in near) > MOST_ROWS // 2:
+        beside = sum(counts.get(day, 0) for day in near)
+        if waiting > MOST_TAKEN or beside > MOST_ROWS // 2:
             yield from self._work_through(stretches(counts, near, self._margin))
         else:
-            if waiting >= LEAST_SHARED and self._is_helped:
+            if waiting >= LEAST_SHARED and beside <= MOST_BESIDE and self._is_helped:
                 self._helpers.prepare(ready)
             yield from self._take_all_in(days)
 
@@ -242,7 +243,8 @@ class Clusterer:
         if self._crew.is_near and self._crew.cores == 1:
             yield from ((stretch, job(stretch, self._store)) for stretch in plan)
             return
-        for stretch, found in self._crew.each(partial(weigh_elsewhere, job, self._store.address), plan):
+        crew, work = self._crew, partial(weigh_elsewhere, job, self._store.address)
+        for stretch, found in each_there(crew, work, plan) if crew.is_near else crew.each(work, plan):
             if isinstance(found, Lost):
                 log.warning("%s: this process weighs it: %s", stretch, found.reason)
                 yield stretch, job(stretch, self._store)
@@ -337,6 +339,7 @@ class Clusterer:
         is_large = len(rows) >= LEAST_SHARED and len(self._window.entries) <= MOST_BESIDE
         if is_large and self._is_helped:
             yield from weigh_shared(self._helpers, self._weigher, self._store, rows, waiting)
+            self._helpers.rest()
         else:
             yield from self._weigher.weigh(self._store, rows, waiting)
 

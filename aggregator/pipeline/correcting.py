@@ -149,7 +149,7 @@ def _tell(db: Connection, written: Written, now: datetime) -> None:
     entries = stored.entries_of(db, written.changed)
     links = stored.links_of(db, entries)
     refreshed, doubtful = refresh_records(
-        db, written.changed, entries.keys(), links, replace(written, moves={})
+        db, written.changed, entries.keys(), links, replace(written, moves={}, created=frozenset())
     )
     refreshed |= relate(db, doubtful)
     updates: list[tuple[EventId, ChangeKind, EventId | None]] = [

@@ -17,27 +17,33 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.cluster.judge import AT_ONCE, Met, find_near, listen, paired
+from aggregator.cluster.judge import AT_ONCE, Met, find_near, listen, paired, unsettled
 from aggregator.cluster.network import Network
 from aggregator.cluster.rows import Rows
 from aggregator.cluster.signature import SCHEME
-from aggregator.cluster.window import Nearest, Window
+from aggregator.cluster.window import Near, Nearest, Window
 from aggregator.pipeline.weighing import WRITTEN, Weigher, Weighing
 from aggregator.store import Store, StoreError, reach_store
 from aggregator.store import events as stored
 from aggregator.types import EntryId
-from aggregator.workers import Crew, CrewError, Lost
+from aggregator.workers import Crew, Lost, each_there
 
 log = logging.getLogger(__name__)
 
 LEAST_SHARED = 2_000
 """Entries to be weighed from which they are shared: a process needs a second until it can help."""
 
-MOST_BESIDE = 150_000
-"""Entries of the window up to which they are: each process holds them, at about 2 kB."""
+MOST_BESIDE = 60_000
+"""Entries of the window up to which they are: each process holds them, at about 3 kB."""
+
+SHARE = 8
+"""Times AT_ONCE entries of which a process finds what is near before it answers: a quarter of a second, so that
+little is lost with it, and nobody waits for long who stops."""
 
 PARTS = 4
-"""Parts to be judged for each process, at least: while one is written, none waits for the next."""
+LARGEST_PART = 2
+"""Parts to be judged for each process, at least: while one is written, none waits for the next. At most so many
+times what one transaction writes, so that nobody waits for long who stops."""
 
 Places = NDArray[np.int32]
 """Positions among a backlog's entries, -1 = none: rows differ from process to process."""
@@ -56,20 +62,15 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surveyed:
-    """A backlog with all that was found near to its entries; `weighed`: those that were surveyed."""
+    """A backlog with all that was found near to its entries; `listening`: those of which that was found now."""
 
     backlog: Backlog
     nearest: Nearest
-    weighed: Places
+    listening: list[Places]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """What finding the nearest of a share gave: its candidates, and what is near to the `changed` by that."""
-
-    met: list[Met]
-    changed: Places
-    nearest: Nearest
+Found = list[tuple[Met, Near]]
+"""Of each AT_ONCE entries the candidates, and what is near to them, for Window.remember; all told by places."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,7 @@ class Part:
 
 
 class LeftError(Exception):
-    """Entries of the backlog are no longer there."""
+    """An entry that a job names is no longer there."""
 
 
 class _Opened:
@@ -109,32 +110,51 @@ class _Opened:
 
 
 class _Numbering:
-    """Places of entries and their rows in a window. Raises LeftError if the window lacks any."""
+    """Places of entries and their rows in a window, -1 = not there (any more)."""
 
     def __init__(self, window: Window, numbers: NDArray[np.int64]) -> None:
         self.row_of: Rows = window.entries.find(numbers).astype(np.int64)
-        if (self.row_of < 0).any():
-            raise LeftError
-        # The last one stands for row -1, which is none.
+        there = np.flatnonzero(self.row_of >= 0)
+        # The last one stands for row -1.
         self._place_of = np.full(len(window.entries) + 1, -1, np.int32)
-        self._place_of[self.row_of] = np.arange(len(numbers), dtype=np.int32)
+        self._place_of[self.row_of[there]] = there
 
     def of(self, rows: NDArray[Any]) -> Places:
         """The places of rows."""
         found: Places = self._place_of[rows]
         return found
 
-    def rows(self, places: Places) -> NDArray[np.int32]:
-        """The rows of places."""
-        return np.where(places >= 0, self.row_of[places], -1).astype(np.int32)
+    def rows(self, places: Places) -> Rows:
+        """The rows of places. Raises LeftError if one of them is not there."""
+        rows = self.row_of[places]
+        if (rows < 0).any():
+            raise LeftError
+        return rows
 
     def told(self, nearest: Nearest) -> Nearest:
         """The same with places instead of rows, for other processes."""
-        return Nearest(self.of(nearest.near), nearest.closeness, nearest.settled, nearest.usual_echo)
+        return replace(nearest, near=self.of(nearest.near))
 
     def heard(self, nearest: Nearest) -> Nearest:
         """The same with rows instead of places, from another process."""
-        return Nearest(self.rows(nearest.near), nearest.closeness, nearest.settled, nearest.usual_echo)
+        near = np.where(nearest.near >= 0, self.row_of[nearest.near], -1)
+        return replace(nearest, near=near.astype(np.int32))
+
+    def told_met(self, met: Met) -> Met:
+        """See `told`."""
+        return replace(met, others=self.of(met.others))
+
+    def heard_met(self, met: Met) -> Met:
+        """See `heard`. Raises LeftError."""
+        return replace(met, others=self.rows(met.others).astype(np.int32))
+
+    def told_near(self, near: Near) -> Near:
+        """See `told`."""
+        return self.of(near[0]), self.of(near[1]), near[2]
+
+    def heard_near(self, near: Near) -> Near:
+        """See `heard`. Raises LeftError."""
+        return self.rows(near[0]).astype(np.int32), self.rows(near[1]).astype(np.int32), near[2]
 
 
 _kept = threading.local()
@@ -159,7 +179,7 @@ def _elsewhere(database: str, work: Callable[[Store], Any]) -> Any | Lost:
     except StoreError as error:
         return Lost(str(error))
     except LeftError:
-        return Lost("entries were removed meanwhile")
+        return Lost("entries were removed or edited meanwhile")
 
 
 def ready() -> None:
@@ -167,23 +187,19 @@ def ready() -> None:
 
 
 def find_share(backlog: Backlog, share: Places) -> Found | Lost:
-    """What is near to the entries of a share, and to which others they are."""
+    """What is near to the entries of a share."""
     return _elsewhere(backlog.database, partial(_find, backlog, share))
 
 
 def _find(backlog: Backlog, share: Places, store: Store) -> Found:
     opened = _opened(backlog, store)
-    window, places = opened.window, opened.places
-    rows = places.row_of[share]
-    # Of this share alone: another may have been found before.
-    window.forget_near(places.row_of)
-    window.keep_weights(rows)
-    found = [find_near(window, part) for part in _split(rows, AT_ONCE)]
-    for _ in window.remember([near for _, near in found]):
-        continue
-    changed = window.known_near()
-    met = [_told(candidates, places) for candidates, _ in found]
-    return Found(met, places.of(changed), places.told(window.nearest(changed)))
+    opened.window.keep_weights(opened.places.row_of)
+    return _found(opened.window, opened.places, share)
+
+
+def _found(window: Window, places: _Numbering, share: Places) -> Found:
+    found = [find_near(window, part) for part in _split(places.rows(share), AT_ONCE)]
+    return [(places.told_met(met), places.told_near(near)) for met, near in found]
 
 
 def judge_part(surveyed: Surveyed, part: Part) -> list[Weighing] | Lost:
@@ -195,14 +211,15 @@ def _judge(surveyed: Surveyed, part: Part, store: Store) -> list[Weighing]:
     opened = _opened(surveyed.backlog, store)
     places, window = opened.places, opened.window
     if not opened.is_surveyed:
-        rows = places.row_of[surveyed.weighed]
-        window.put_nearest(places.row_of, places.heard(surveyed.nearest))
-        window.keep_weights(rows)
-        for _ in listen(window, _split(rows, AT_ONCE)):
+        there = places.row_of >= 0
+        window.put_nearest(places.row_of[there], places.heard(surveyed.nearest.only(there)))
+        window.keep_weights(places.row_of[there])
+        rows = [places.row_of[part] for part in surveyed.listening]
+        for _ in listen(window, [part[part >= 0] for part in rows]):
             continue
         opened.is_surveyed = True
-    met = [_heard(one, places) for one in part.met]
-    return list(opened.weigher.weigh_met(store, places.row_of[part.places], met, part.new))
+    met = [places.heard_met(one) for one in part.met]
+    return list(opened.weigher.weigh_met(store, places.rows(part.places), met, part.new))
 
 
 def weigh_shared(
@@ -218,47 +235,55 @@ def weigh_shared(
     window.keep_weights(rows)
     window.forget_near(rows)
     weighed = places.of(rows)
-    met: list[Met] = []
-    size = -(-len(rows) // crew.cores // AT_ONCE) * AT_ONCE
-    for share, found in _each(crew, partial(find_share, backlog), _split(weighed, size)):
-        if isinstance(found, Lost):
-            log.warning("%s entries: this process finds what is near: %s", f"{len(share):,}", found.reason)
-            for part in _split(places.row_of[share], AT_ONCE):
-                candidates, near = find_near(window, part)
-                met.append(_told(candidates, places))
-                yield from window.remember([near])
-        else:
-            window.add_nearest(places.row_of[found.changed], places.heard(found.nearest))
-            met += found.met
-            yield None
+    found = yield from _shared_out(crew, window, backlog, places, weighed)
+    window.settled(rows)
+    met = [met for met, _ in found]
+    others = unsettled(window, [places.heard_met(one) for one in met])
+    found += yield from _shared_out(crew, window, backlog, places, places.of(others))
+    window.settled(others)
+    yield from window.remember([places.heard_near(near) for _, near in found])
     met = paired(weighed, met)
-    surveyed = Surveyed(backlog, places.told(window.nearest(there)), weighed)
+    listening = _split(weighed, AT_ONCE) + _split(places.of(others), AT_ONCE)
+    surveyed = Surveyed(backlog, places.told(window.nearest(there)), listening)
     has_listened = False
-    for part, judged in _each(crew, partial(judge_part, surveyed), _parts(crew, weighed, numbers, met, new)):
+    for part, judged in each_there(
+        crew, partial(judge_part, surveyed), _parts(crew, weighed, numbers, met, new)
+    ):
         if not isinstance(judged, Lost):
-            yield from judged
+            yield from (_as_of_here(found, window) for found in judged)
             continue
         log.warning("%s: this process judges them: %s", part, judged.reason)
         if not has_listened:
-            for _ in listen(window, _split(rows, AT_ONCE)):
-                yield None
+            yield from listen(window, [places.row_of[part] for part in listening])
             has_listened = True
-        heard = [_heard(one, places) for one in part.met]
-        yield from weigher.weigh_met(store, places.row_of[part.places], heard, new)
+        heard = [places.heard_met(one) for one in part.met]
+        yield from weigher.weigh_met(store, places.rows(part.places), heard, new)
 
 
-def _each(
-    crew: Crew, job: Callable[[Any], Any], items: Sequence[Any]
-) -> Generator[tuple[Any, Any], None, None]:
-    """As Crew.each; without any process all that is left of the items is lost."""
-    done = 0
-    try:
-        for item, found in crew.each(job, items):
-            done += 1
-            yield item, found
-    except CrewError as error:
-        for item in items[done:]:
-            yield item, Lost(str(error))
+def _as_of_here(weighing: Weighing, window: Window) -> Weighing:
+    """The same, told of the window of this process: a helper's lacks what was removed meanwhile."""
+    rows = window.entries.rows_of(one.entry for one in weighing.decided)
+    among = window.surroundings(rows).tolist()
+    if among == [one.among for one in weighing.decided]:
+        return weighing
+    decided = [one._replace(among=now) for one, now in zip(weighing.decided, among, strict=True)]
+    return replace(weighing, decided=decided)
+
+
+def _shared_out(
+    crew: Crew, window: Window, backlog: Backlog, places: _Numbering, wanted: Places
+) -> Generator[None, None, Found]:
+    """What is near to the entries at some places, in steps."""
+    size = max(1, min(SHARE, -(-len(wanted) // crew.cores // AT_ONCE))) * AT_ONCE
+    every: Found = []
+    for share, found in each_there(crew, partial(find_share, backlog), _split(wanted, size)):
+        if isinstance(found, Lost):
+            log.warning("%s entries: this process finds what is near: %s", f"{len(share):,}", found.reason)
+            every += _found(window, places, share)
+        else:
+            every += found
+        yield
+    return every
 
 
 def _split(rows: NDArray[Any], size: int) -> list[NDArray[Any]]:
@@ -269,18 +294,10 @@ def _parts(
     crew: Crew, weighed: Places, numbers: NDArray[np.int64], met: Sequence[Met], new: Collection[EntryId]
 ) -> list[Part]:
     written = WRITTEN * AT_ONCE
-    size = max(1, len(weighed) // (written * PARTS * crew.cores)) * written
+    size = min(LARGEST_PART, max(1, len(weighed) // (written * PARTS * crew.cores))) * written
     parts = []
     for start in range(0, len(weighed), size):
         places = weighed[start : start + size]
         known = met[start // AT_ONCE : (start + size) // AT_ONCE]
         parts.append(Part(places, known, frozenset(numbers[places].tolist()).intersection(new)))
     return parts
-
-
-def _told(met: Met, places: _Numbering) -> Met:
-    return replace(met, others=places.of(met.others))
-
-
-def _heard(met: Met, places: _Numbering) -> Met:
-    return replace(met, others=places.rows(met.others))

@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from aggregator.workers.limits import JobLimits
 from aggregator.workers.process import Bug, Task, do_job
-from aggregator.workers.worker import LostError, Worker, start_fork_server, worker_context
+from aggregator.workers.worker import STARTING, LostError, Worker, start_fork_server, worker_context
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,10 @@ AHEAD = 2
 SPENT_BYTES = 600_000_000
 """A process that ever held so much is replaced: little of it goes back to the system."""
 
-ADVICE = "free some memory, or use --cores 1"
+ADVICE = "free some memory, or allow this user more processes"
+
+MOST_HELPERS = 4
+"""Processes that help one which has much else to do, a daemon above all: each may need 200 MB."""
 
 
 def core_count() -> int:
@@ -58,10 +61,13 @@ class Crew(Protocol):
 
     @property
     def is_near(self) -> bool:
-        """Whether it works on this machine, in processes of one thread that end with this one."""
+        """Whether it works on this machine, in processes that do one job at a time."""
 
     def prepare(self, job: Callable[[], object]) -> None:
         """Has its processes start, and each load what this job needs, meanwhile: nobody waits for it."""
+
+    def rest(self) -> None:
+        """Has processes end that would start again when they are needed: for now they are not."""
 
     def each(
         self,
@@ -85,6 +91,9 @@ class Alone:
     def prepare(self, job: Callable[[], object]) -> None:
         """See Crew: it has all."""
 
+    def rest(self) -> None:
+        """See Crew: it has work of its own."""
+
     def each(
         self,
         job: Callable[[Item], Result],
@@ -97,6 +106,25 @@ class Alone:
 
 
 ALONE = Alone()
+
+
+def each_there(
+    crew: Crew, job: Callable[[Any], Any], items: Sequence[Any]
+) -> Iterator[tuple[Any, Any | Lost]]:
+    """As Crew.each; if no process can be started, all that is left of the items is lost."""
+    done = 0
+    try:
+        for item, found in crew.each(job, items):
+            done += 1
+            yield item, found
+    except CrewError as error:
+        for item in items[done:]:
+            yield item, Lost(str(error))
+
+
+def helper_count() -> int:
+    """As many processes as help one that has much else to do."""
+    return min(core_count(), MOST_HELPERS)
 
 
 def begun_ahead(
@@ -120,8 +148,6 @@ class Processes:
     def __init__(self, cores: int) -> None:
         self.cores = cores
         self._context = worker_context()
-        # Around all that starts, kills or ends a process, see Worker.
-        self._lock = threading.Lock()
         self._is_closed = False
         self._workers: set[Worker] = set()
         self._tasks: queue.SimpleQueue[_UnderWay | None] = queue.SimpleQueue()
@@ -136,6 +162,9 @@ class Processes:
         """See Crew."""
         for _ in range(self.cores):
             self._tasks.put(_UnderWay(Task(job, (), None)))
+
+    def rest(self) -> None:
+        """See Crew: they stay until it is closed."""
 
     def each(
         self,
@@ -182,7 +211,9 @@ class Processes:
         self._end(worker)
 
     def _start(self) -> Worker:
-        with self._lock:
+        with STARTING:
+            if self._is_closed:
+                raise CrewError("no process is started any more")
             try:
                 worker = Worker(self._context, "worker", SPENT_BYTES)
             except (OSError, EOFError) as error:
@@ -196,14 +227,14 @@ class Processes:
     def _end(self, worker: Worker | None) -> int | None:
         if worker is None:
             return None
-        with self._lock:
+        with STARTING:
             self._workers.discard(worker)
             return worker.end()
 
     def close(self) -> None:
         """Ends all processes at once."""
         self._is_closed = True
-        with self._lock:
+        with STARTING:
             for worker in self._workers:
                 worker.kill()
         for _ in self._threads:
@@ -248,7 +279,7 @@ class OnDemand:
         return self._crew
 
     def rest(self) -> None:
-        """Ends the processes until the next value."""
+        """See Crew: until the next value."""
         if self._crew is not None:
             self._crew.close()
             self._crew = None

@@ -71,6 +71,9 @@ class DaskCluster:
     def prepare(self, job: Callable[[], object]) -> None:
         """See Crew: they run already."""
 
+    def rest(self) -> None:
+        """See Crew: they are the cluster's."""
+
     def each(
         self,
         job: Callable[[Item], Result],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import queue
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -17,7 +16,14 @@ from typing import Self
 from aggregator.types import NOTHING_SEEN, Failed, FailureKind, Fetched, NormalisedFeed, Seen
 from aggregator.workers.limits import CPU_SECONDS, MEMORY, JobLimits
 from aggregator.workers.process import Answer, Bug, Job, Task, read_feed
-from aggregator.workers.worker import START_SECONDS, LostError, Worker, start_fork_server, worker_context
+from aggregator.workers.worker import (
+    START_SECONDS,
+    STARTING,
+    LostError,
+    Worker,
+    start_fork_server,
+    worker_context,
+)
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +66,6 @@ class ParserPool:
         self._memory = memory
         self._job = job
         self._context = worker_context()
-        # Around all that starts, kills or awaits a process, see Worker.
-        self._lock = threading.Lock()
         # Last in, first out: a worker that is warm is preferred to one that has yet to start.
         self._small: queue.LifoQueue[_Seat] = queue.LifoQueue()
         self._large: queue.LifoQueue[_Seat] = queue.LifoQueue()
@@ -72,7 +76,7 @@ class ParserPool:
         # Workers ignore SIGTERM, by which multiprocessing would end them at exit, and then wait for ever.
         atexit.register(self.close)
         # It loads the parsers while the first feeds are fetched. A failure is told by the first that needs it.
-        with self._lock, suppress(OSError):
+        with STARTING, suppress(OSError):
             start_fork_server()
 
     def read(
@@ -114,7 +118,7 @@ class ParserPool:
 
     def close(self) -> None:
         """Ends all workers at once, busy ones too."""
-        with self._lock:
+        with STARTING:
             if self._is_closed:
                 return
             self._is_closed = True
@@ -160,11 +164,11 @@ class ParserPool:
                 if time.monotonic() > deadline:
                     raise LostError(NOT_STARTED.format(error)) from None
             time.sleep(RETRY_PAUSE_SECONDS)
-            with self._lock, suppress(OSError):
+            with STARTING, suppress(OSError):
                 start_fork_server()
 
     def _start_worker(self, seat: _Seat) -> Worker:
-        with self._lock:
+        with STARTING:
             if self._is_closed:
                 raise PoolClosedError
             try:
@@ -186,7 +190,7 @@ class ParserPool:
 
     def _vacate(self, seat: _Seat) -> int | None:
         """Ends the worker in the seat; its exit code if it had one."""
-        with self._lock:
+        with STARTING:
             worker, seat.worker = seat.worker, None
             return worker.end() if worker else None
 

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import forkserver
@@ -24,15 +25,16 @@ PRELOADED = ["aggregator.workers.warm"]
 """What the fork server loads once for all workers."""
 
 
+STARTING = threading.Lock()
+"""Around all that starts, kills or ends a worker: multiprocessing's own tables know no threads."""
+
+
 class LostError(Exception):
     """The worker is of no more use; the text says why, "" = it ended by itself."""
 
 
 class Worker:
-    """A process that does one task after another; who starts, kills or ends workers holds one lock for all.
-
-    multiprocessing's own tables know no threads.
-    """
+    """A process that does one task after another; who starts, kills or ends one holds STARTING."""
 
     def __init__(self, context: ForkServerContext, name: str, spent: int) -> None:
         """Starts it; `spent` is how many bytes it may ever have held to be kept. Raises OSError, EOFError."""
