@@ -133,6 +133,32 @@ def test_more_news_are_weighed_beside_what_is_there(databases: Databases, *, is_
     assert found[0] == found[1]
 
 
+class Eager(Watched):
+    """A crew that has judged everything before anything of it is written."""
+
+    def each(
+        self,
+        job: Callable[[Item], Result],
+        items: Iterable[Item],
+        limits_of: Callable[[Item], JobLimits] | None = None,
+    ) -> Iterator[tuple[Item, Result | Lost]]:
+        """See Crew."""
+        return iter(list(super().each(job, items, limits_of)))
+
+
+def test_a_new_copy_of_an_old_entry_is_one_whoever_is_judged_first(databases: Databases) -> None:
+    found = []
+    for helpers in (Alone(), Eager()):
+        store = open_store(databases.new())
+        _group(store, NEWS[:150], Alone())
+        _group(store, NEWS[150:], helpers)
+        found.append(kept_of(store)[2])
+        store.close()
+    copies = [(a, b) for a, b, _, is_copy in found[0] if is_copy]
+    assert [(a, b) for a, b in copies if int(str(a)) <= 150 < int(str(b))]
+    assert found[0] == found[1]
+
+
 class Removing(Watched):
     """A crew before whose first job an entry disappears."""
 

@@ -88,7 +88,9 @@ class Carried:
         """The links of entries weighed now, and those carried for them."""
         numbers = np.fromiter(entries, np.int64, len(entries))
         for_them = np.isin(self._end, numbers)
-        every = each_once(np.concatenate((links, self._links[for_them])))
+        both = np.concatenate((links, self._links[for_them]))
+        # A copy is told by the new one of the two: where the old one is judged by others, they can't know it yet.
+        every = each_once(both[np.argsort(~both["is_copy"], kind="stable")])
         self._keep(~for_them)
         self._weighed = np.concatenate((self._weighed, numbers))
         for end in ("a", "b"):
