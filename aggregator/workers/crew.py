@@ -33,7 +33,7 @@ SPENT_BYTES = 600_000_000
 ADVICE = "free some memory, or allow this user more processes"
 
 MOST_HELPERS = 4
-"""Processes that help one which has much else to do, a daemon above all: each may need 200 MB."""
+"""Processes that help one which has much else to do, a daemon above all: each may need 250 MB."""
 
 
 def core_count() -> int:
