@@ -30,7 +30,7 @@ TOWNS = (
 THINGS = ("lighthouse", "tram depot", "fish market", "observatory", "grain silo", "opera house", "canal lock")
 DEEDS = ("burns down", "reopens after repairs", "is sold to a brewer", "wins a prize", "floods again")
 Kept = list[list[tuple[object, ...]]]
-"""Rows of entries, decisions and links."""
+"""The rows of some queries."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -69,6 +69,11 @@ def kept_of(store: Store) -> Kept:
         "SELECT entry_id, among, seen, rule, mean, size, compared FROM decision ORDER BY entry_id",
         "SELECT a, b, score, is_copy FROM link ORDER BY a, b",
     )
+    return rows_of(store, queries)
+
+
+def rows_of(store: Store, queries: Iterable[str]) -> Kept:
+    """The rows of each query."""
     with store.read() as db:
         return [
             [

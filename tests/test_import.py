@@ -24,6 +24,7 @@ from aggregator.store import Store, open_store
 from aggregator.store.dialect import hold_role
 from aggregator.store.imports import ImportedElsewhereError
 from aggregator.workers import Alone, Crew, JobLimits, Lost, Processes
+from tests.archives import Kept, rows_of
 from tests.forks import start
 from tests.program import environment, run
 
@@ -70,20 +71,13 @@ def _bring(store: Store, file: Path, crew: Crew) -> ImportReport:
     return total
 
 
-def _contents(store: Store) -> list[list[tuple[object, ...]]]:
+def _contents(store: Store) -> Kept:
     queries = (
         "SELECT id, feed_id, identity, guid, title, text, lang, content_hash, published_at FROM entry ORDER BY id",
         "SELECT entry_id, minhash, terms, term_marks, title_marks, lead FROM signature ORDER BY entry_id",
         "SELECT id, url FROM feed ORDER BY id",
     )
-    with store.read() as db:
-        return [
-            [
-                tuple(bytes(v) if isinstance(v, memoryview) else v for v in row)
-                for row in db.execute(text(query))
-            ]
-            for query in queries
-        ]
+    return rows_of(store, queries)
 
 
 def _clear(store: Store) -> None:
