@@ -12,6 +12,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Boolean, DateTime, Float, Integer, LargeBinary, MetaData, Table, insert, text
+from sqlalchemy.engine import Connection
 
 from aggregator.cluster.signature import SCHEME
 from aggregator.config import load_settings
@@ -72,12 +73,16 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
 """What every version kept, as far as it had the table and the column; other columns get a plain value."""
 
 
+def _upgrade(db: Connection, revision: str) -> None:
+    config = _config()
+    config.attributes["connection"] = db
+    command.upgrade(config, revision)
+
+
 def _write_as(revision: str, url: str) -> None:
     engine = open_engine(url)
-    config = _config()
     with engine.connect().execution_options(writes=True) as db, db.begin():
-        config.attributes["connection"] = db
-        command.upgrade(config, revision)
+        _upgrade(db, revision)
         tables = MetaData()
         tables.reflect(db)
         for name, values in ROWS:
@@ -173,13 +178,14 @@ def test_an_upgrade_gives_each_signature_the_key_that_signing_gives_it(url: str)
     assert list(import_lines(store, [json.dumps(entry).encode() for entry in brought], NOW))
     signed = "SELECT entry_id, content_key FROM signature ORDER BY entry_id"
     made = _rows(store, signed)
-    store.close()
-    change(url, "ALTER TABLE signature DROP COLUMN content_key")
-    change(url, "UPDATE alembic_version SET version_num = '0021'")
-    store = open_store(url)
+    assert len({key for _, key in made}) == len(brought)
     try:
+        with store.write() as db:
+            db.execute(text("ALTER TABLE signature DROP COLUMN content_key"))
+            db.execute(text("UPDATE alembic_version SET version_num = '0021'"))
+        with store.engine.connect().execution_options(writes=True) as db, db.begin():
+            _upgrade(db, "0022")
         assert _rows(store, signed) == made
-        assert len({key for _, key in made}) == len(brought)
     finally:
         store.close()
 

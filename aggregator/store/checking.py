@@ -89,6 +89,8 @@ OF_POSTGRESQL = {
     "ON known.feed_id = entry.feed_id AND known.identity = CAST(md5(entry.identity) AS uuid) "
     "WHERE entry.id IS DISTINCT FROM known.entry_id AND NOT EXISTS (SELECT 1 FROM entry AS twin "
     "WHERE twin.id = known.entry_id AND twin.feed_id = entry.feed_id AND twin.identity = entry.identity)",
+    Check.WORDS: "SELECT COALESCE(entry.id, entry_id) FROM entry FULL JOIN entry_words ON entry_id = entry.id "
+    "WHERE words IS DISTINCT FROM strip(entry_words(title, text))",
 }
 
 NOT_FROM_ENTRIES = frozenset({Check.MERGED, Check.TWICE})
@@ -167,8 +169,12 @@ def _of_words(db: Connection) -> list[Fault]:
 
 
 def rebuild_words(db: Connection) -> None:
-    """Makes SQLite's index of words anew from the entries."""
-    db.exec_driver_sql("INSERT INTO entry_words (entry_words) VALUES ('rebuild')")
+    """Makes the words that are searched for anew from the entries."""
+    if db.dialect.name == "sqlite":
+        db.exec_driver_sql("INSERT INTO entry_words (entry_words) VALUES ('rebuild')")
+        return
+    db.exec_driver_sql("DELETE FROM entry_words")
+    db.exec_driver_sql("INSERT INTO entry_words SELECT id, strip(entry_words(title, text)) FROM entry")
 
 
 def rebuild_indexes(db: Connection) -> None:

@@ -19,6 +19,7 @@ from aggregator.store.dialect import StoreError
 
 OF_ENTRIES = {
     "entry": "id",
+    "entry_words": "entry_id",
     "signature": "entry_id",
     "decision": "entry_id",
     "listed_item": "entry_id",

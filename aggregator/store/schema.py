@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import StoreError, lock_schema, refusals_told, sqlite_path
 
-HEAD = "0023"
+HEAD = "0024"
 """The newest revision in migrations/versions; named here so that an ordinary start need not load alembic."""
 
 MOVING = "moving"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, column, func, literal_column, or_, table, text
+from sqlalchemy import ColumnElement, Select, column, func, or_, table, text
 from sqlalchemy.engine import Connection
 
 from aggregator.store.tables import ENTRY
@@ -16,8 +16,11 @@ DENSE = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-
 WORD = re.compile(r"\w+")
 MOST_WORDS = 20
 
-WORDS = table("entry_words", column("rowid"))
-"""The full-text index of SQLite; PostgreSQL has one on the entries themselves (migration 0008)."""
+OF_SQLITE = table("entry_words", column("rowid"))
+"""The full-text index (migration 0008)."""
+
+OF_POSTGRESQL = table("entry_words", column("entry_id"), column("words"))
+"""The words of each entry, with an index of them (migration 0024)."""
 
 
 def words_of(searched: str) -> list[str]:
@@ -41,12 +44,14 @@ def having_words(db: Connection, query: Select[Any], searched: str) -> Select[An
         return query
     if db.dialect.name == "sqlite":
         match = text("entry_words MATCH :match").bindparams(match=" ".join(f'"{word}"' for word in indexed))
-        return query.join(WORDS, WORDS.c.rowid == ENTRY.c.id).where(match)
-    document = func.entry_words(ENTRY.c.title, ENTRY.c.text)
-    return query.where(document.op("@@")(func.plainto_tsquery(text("'simple'"), " ".join(indexed))))
+        return query.join(OF_SQLITE, OF_SQLITE.c.rowid == ENTRY.c.id).where(match)
+    asked = func.plainto_tsquery(text("'simple'"), " ".join(indexed))
+    query = query.join(OF_POSTGRESQL, OF_POSTGRESQL.c.entry_id == ENTRY.c.id)
+    return query.where(OF_POSTGRESQL.c.words.op("@@")(asked))
 
 
 def entry_order(db: Connection, searched: str) -> ColumnElement[int]:
-    """The column by which found entries are ordered: on SQLite that of the index, which then is read in order."""
-    indexed = any(not DENSE.search(word) for word in words_of(searched))
-    return literal_column("entry_words.rowid") if db.dialect.name == "sqlite" and indexed else ENTRY.c.id
+    """The column by which found entries are ordered: that of the index, if one is asked, which is read in order."""
+    if all(DENSE.search(word) for word in words_of(searched)):
+        return ENTRY.c.id
+    return OF_SQLITE.c.rowid if db.dialect.name == "sqlite" else OF_POSTGRESQL.c.entry_id
