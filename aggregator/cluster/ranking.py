@@ -42,19 +42,21 @@ def best(
     """
     if not len(owner):
         return np.empty(0, np.int64)
-    value = value * (1 + content / 2.0**64 * 1e-7)
-    value /= value.max() * 1.01 + 1e-12
+    kept = np.arange(len(owner))
     owners = int(owner.max()) + 1
     if len(owner) > 2 * most * owners:
-        # Most can be left out unsorted: those below the level that `most` of their owner's reach.
-        level = (value * LEVELS).astype(np.int64)
-        count = np.bincount(owner * LEVELS + level, minlength=owners * LEVELS).reshape(owners, LEVELS)
+        # Most can be left out unsorted: those below the level that `most` of their owner's reach, by more than
+        # content can raise them.
+        height = value * (LEVELS / (value.max() * 1.01 + 1e-12))
+        level = owner * LEVELS + height.astype(np.int64)
+        count = np.bincount(level, minlength=owners * LEVELS).reshape(owners, LEVELS)
         reach = (np.cumsum(count[:, ::-1], axis=1) >= most).sum(axis=1)
-        kept = np.flatnonzero(level >= (reach - 1)[owner])
-    else:
-        kept = np.arange(len(owner))
-    order = kept.take(_falling(owner.take(kept), value.take(kept), row.take(kept)))
-    return order[ranks(owner.take(order)) < most]
+        kept = np.flatnonzero(height >= (reach - 1.001)[owner])
+        owner = owner.take(kept)
+    value = value.take(kept) * (1 + content.take(kept) / 2.0**64 * 1e-7)
+    value /= value.max() * 1.01 + 1e-12
+    order = _falling(owner, value, row.take(kept))
+    return kept.take(order[ranks(owner.take(order)) < most])
 
 
 def ranks(owner: NDArray[np.int64]) -> NDArray[np.int64]:

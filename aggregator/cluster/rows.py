@@ -86,8 +86,7 @@ class Recent:
 
     def get(self, rows: Rows) -> NDArray[Any]:
         """The vectors [rows, width] of rows, all of which are known."""
-        found: NDArray[Any] = self._vectors[self._place.view[rows]]
-        return found
+        return self._vectors.take(self._place.view.take(rows), axis=0)
 
     def put(self, rows: Rows, vectors: NDArray[Any]) -> None:
         """Gives each of rows, named once each, its vector; of more than fit the last ones are kept."""

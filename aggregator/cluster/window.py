@@ -118,9 +118,10 @@ class Window:
         self._closeness = Column(np.float32, NEIGHBOURS)
         self._sketches = Recent(np.int8, ECHO, MOST_SKETCHES)
         self._echoes = Recent(np.int8, ECHO, MOST_SKETCHES)
+        self._echo_norm = Column(np.float32)
         self._usual_echo = Column(np.float32)
         self._of_near = (self._near, self._closeness, self._settled, self._usual_echo)
-        self._of_rows = (self._among, *self._of_near)
+        self._of_rows = (self._among, self._echo_norm, *self._of_near)
         self._everyone: Weighed | None = None
         self.measured = Measured()
         """Of pairs of rows, while nothing changes that it is made of."""
@@ -487,11 +488,13 @@ class Window:
         if not near:
             return
         one, other, closeness = (np.concatenate(columns) for columns in zip(*near, strict=True))
-        everyone, _ = numbered(np.concatenate((one, other)), len(self.entries))
+        chosen = np.zeros(len(self.entries), np.bool_)
+        chosen[one] = chosen[other] = True
+        everyone = np.flatnonzero(chosen)
         for start in range(0, len(everyone), REMEMBERED):
-            chosen = np.zeros(len(self.entries), np.bool_)
+            chosen[:] = False
             chosen[everyone[start : start + REMEMBERED]] = True
-            of_one, of_other = np.flatnonzero(chosen[one]), np.flatnonzero(chosen[other])
+            of_one, of_other = np.flatnonzero(chosen.take(one)), np.flatnonzero(chosen.take(other))
             self._remember(
                 np.concatenate((one[of_one], other[of_other])),
                 np.concatenate((other[of_one], one[of_other])),
@@ -548,11 +551,12 @@ class Window:
         return found
 
     def _sketches_of(self, rows: Rows) -> NDArray[np.int8]:
-        found = np.empty((len(rows), ECHO), np.int8)
         known = self._sketches.known(rows)
+        if known.all():
+            return self._sketches.get(rows)
+        found = np.empty((len(rows), ECHO), np.int8)
         found[known] = self._sketches.get(rows[known])
-        if not known.all():
-            found[~known] = self._sketch_of(rows[~known])
+        found[~known] = self._sketch_of(rows[~known])
         return found
 
     def echo(self, rows: Rows) -> NDArray[np.int8]:
@@ -567,11 +571,14 @@ class Window:
         summed = np.einsum("rn,rne->re", share, sketch.take(which, axis=0))
         found = to_bytes(summed)
         self._echoes.put(rows, found)
+        self._echo_norm.view[rows] = np.sqrt(_dot(found, found))
         return found
 
     def _echoes_of(self, rows: Rows) -> NDArray[np.int8]:
-        found = np.zeros((len(rows), ECHO), np.int8)
         known = self._echoes.known(rows)
+        if known.all():
+            return self._echoes.get(rows)
+        found = np.zeros((len(rows), ECHO), np.int8)
         found[known] = self._echoes.get(rows[known])
         # Rows whose nearest are not known have no echo yet; those of others were forgotten.
         forgotten = np.flatnonzero(~known & self._settled.view[rows])
@@ -618,12 +625,10 @@ class Window:
 
     def echo_alike(self, one: Rows, other: Rows) -> NDArray[np.float32]:
         """The cosine of the echoes of pairs of rows."""
-        rows, place = numbered(np.concatenate((one, other)), len(self.entries))
-        echo = self._echoes_of(rows)
-        norm = np.sqrt(_dot(echo, echo))
-        a, b = place[: len(one)], place[len(one) :]
-        found = _dot(echo.take(a, axis=0), echo.take(b, axis=0))
-        found /= np.maximum(norm[a] * norm[b], 1e-9)
+        echo = self._echoes_of(np.concatenate((one, other)))
+        found = _dot(echo[: len(one)], echo[len(one) :])
+        norm = self._echo_norm.view
+        found /= np.maximum(norm.take(one) * norm.take(other), 1e-9)
         return found
 
 
