@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import event, insert, text
 from sqlalchemy.engine import Connection
 
+from aggregator.cluster.links import links_from
 from aggregator.config import load_settings
 from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store, retention
 from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import DECISION, ENTRY, EVENT, PRUNED, SIGNATURE
-from aggregator.types import Entry, EventFilter, EventId, EventTime, Feed, FeedId
+from aggregator.types import Entry, EntryId, EventFilter, EventId, EventTime, Feed, FeedId
 from tests.databases import Databases
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -166,3 +168,55 @@ def test_what_feeds_hold_is_found_without_reading_all_that_one_of_them_holds(
         "postgresql": r"Seq Scan on entry_0_|Index Cond: \(feed_id = \S+\)'",
     }[filled.engine.dialect.name]
     assert [step for step in _steps(filled, OF_FEEDS[kept]) if re.search(too_much, step)] == []
+
+
+SOME = [EntryId(number) for number in range(1, 101)]
+GROUPING: dict[str, Callable[[Connection], object]] = {
+    "pairs": lambda db: events.links_of(db, SOME),
+    "copies": lambda db: events.copies_of(db, SOME),
+    "events": lambda db: events.events_of(db, SOME[:9]),
+    "events that list one": lambda db: events.listing_events(db, SOME[:9]),
+}
+
+
+@pytest.fixture(scope="module")
+def grouped(shared_databases: Databases) -> Iterator[Store]:
+    """A store in which much was grouped since its rows were counted."""
+    store = open_store(shared_databases.new())
+    with store.write() as db:
+        sync_feeds(db, [Feed("https://news.example/rss", "News", "", "")], load_settings({}), NOW)
+        (feed,) = feeds.listed_feeds(db)
+        numbers = range(1, MANY + 1)
+        db.execute(insert(EVENT), [_event(number) for number in numbers])
+        db.execute(insert(ENTRY), [_entry(number, feed.id) | {"event_id": None} for number in numbers])
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT", writes=True) as db:
+        db.exec_driver_sql("ANALYZE")
+    with store.write() as db:
+        events.move_entries(db, {EntryId(number): EventId(number) for number in numbers})
+        pairs = ((a, b, 0.5, False) for a in numbers for b in range(a + 1, min(a + 8, MANY)))
+        events.replace_links(db, [], links_from(pairs))
+    yield store
+    store.close()
+
+
+READ = """
+SELECT sum(seq_scan), sum(idx_tup_fetch) FROM pg_stat_xact_user_tables
+WHERE relname IN ('entry_0_100000', 'link_0_100000')
+"""
+
+
+@pytest.mark.parametrize("asked", GROUPING)
+@pytest.mark.postgresql("SQLite plans by rules where nothing is counted")
+def test_what_grouping_asks_reads_only_what_it_names(grouped: Store, asked: str) -> None:
+    with grouped.read() as db:
+        before = db.exec_driver_sql(READ).one()
+        GROUPING[asked](db)
+        scans, fetched = np.subtract(db.exec_driver_sql(READ).one(), before)
+    assert scans == 0
+    assert fetched < MANY / 2
+
+
+@pytest.mark.postgresql("SQLite compiles nothing")
+def test_no_statement_is_compiled(grouped: Store) -> None:
+    with grouped.read() as db:
+        assert db.exec_driver_sql("SHOW jit").scalar_one() == "off"

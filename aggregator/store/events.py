@@ -43,6 +43,7 @@ from aggregator.store.dialect import (
     among,
     day_number,
     lock_grouping,
+    looked_up,
     plain_rows,
     wake_listeners,
 )
@@ -315,14 +316,16 @@ def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> 
     columns = select(LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
     if least:
         columns = columns.where(LINK.c.score >= least)
-    return records(db, union_all(*_halves(columns, entries)), LINK_TYPE)
+    return records(db, union_all(*_halves(db, columns, entries)), LINK_TYPE)
 
 
-def _halves(columns: Select[Any], entries: Iterable[EntryId]) -> tuple[Select[Any], Select[Any]]:
+def _halves(
+    db: Connection, columns: Select[Any], entries: Iterable[EntryId]
+) -> tuple[Select[Any], Select[Any]]:
     """Two queries for the pairs that one of the entries is part of, which find each once."""
-    asked = list(entries)
-    first, second = among(LINK.c.a, asked), among(LINK.c.b, asked)
-    return columns.where(first), columns.where(second, ~first)
+    asked = set(entries)
+    others = columns.where(~among(LINK.c.a, asked))
+    return looked_up(db, columns, LINK.c.a, asked), looked_up(db, others, LINK.c.b, asked)
 
 
 THERE = np.dtype([("id", "<i8"), ("is_new", "?")])
@@ -337,8 +340,7 @@ def those_there(db: Connection, entries: Collection[int]) -> NDArray[np.void]:
 
 def events_of(db: Connection, entries: Collection[EntryId]) -> dict[EntryId, EventId]:
     """The event of each of these entries that has one."""
-    query = select(ENTRY.c.id, ENTRY.c.event_id).where(ENTRY.c.event_id.is_not(None))
-    return _pairs(db, query.where(among(ENTRY.c.id, entries)))
+    return _pairs(db, select(ENTRY.c.id, ENTRY.c.event_id).where(among(ENTRY.c.id, entries)))
 
 
 def entries_of(db: Connection, events: Collection[EventId]) -> dict[EntryId, EventId]:
@@ -347,15 +349,18 @@ def entries_of(db: Connection, events: Collection[EventId]) -> dict[EntryId, Eve
 
 
 def _pairs(db: Connection, query: Select[Any]) -> dict[EntryId, EventId]:
-    return {EntryId(entry): EventId(event) for entry, event in db.execute(query).all()}
+    # What has an event is told here. While PostgreSQL believes that hardly anything has one, it would read all that
+    # has by its index, to find some of it.
+    rows = db.execute(query).all()
+    return {EntryId(entry): EventId(event) for entry, event in rows if event is not None}
 
 
 def copies_of(db: Connection, entries: Iterable[EntryId]) -> set[tuple[EntryId, EntryId]]:
     """Every stored pair of copies that one of the entries is part of, lower number first."""
     return {
         (EntryId(a), EntryId(b))
-        for query in _halves(select(LINK.c.a, LINK.c.b), entries)
-        for a, b in plain_rows(db, query.where(LINK.c.is_copy))
+        for query in _halves(db, select(LINK.c.a, LINK.c.b).where(LINK.c.is_copy), entries)
+        for a, b in plain_rows(db, query)
     }
 
 
@@ -514,13 +519,14 @@ def starting_with(db: Connection, keys: Iterable[int]) -> dict[int, list[EntryId
 
 def listing_events(db: Connection, entries: Collection[EntryId]) -> set[EventId]:
     """The events one of whose entries lists an item that starts like one of `entries`."""
-    found: set[EventId] = set()
-    for column in (ENTRY.c.text_key, ENTRY.c.title_key) if entries else ():
-        keys = select(column).where(among(ENTRY.c.id, entries), column != 0)
-        lister = select(LISTED.c.entry_id).where(LISTED.c.start_key.in_(keys))
-        query = select(ENTRY.c.event_id).where(ENTRY.c.id.in_(lister), ENTRY.c.event_id.is_not(None))
-        found.update(db.execute(query).scalars())
-    return found
+    if not entries:
+        return set()
+    keys = (
+        select(column).where(among(ENTRY.c.id, entries), column != 0)
+        for column in (ENTRY.c.text_key, ENTRY.c.title_key)
+    )
+    listers = db.execute(select(LISTED.c.entry_id).where(LISTED.c.start_key.in_(union_all(*keys)))).scalars()
+    return set(events_of(db, listers.all()).values())
 
 
 def teasing_events(db: Connection, events: Collection[EventId]) -> set[EventId]:
