@@ -133,6 +133,22 @@ def test_more_news_are_weighed_beside_what_is_there(databases: Databases, *, is_
     assert found[0] == found[1]
 
 
+@pytest.mark.postgresql("SQLite tells rows by their numbers")
+def test_it_makes_no_difference_in_which_order_the_database_tells_rows(databases: Databases) -> None:
+    found = []
+    for moved in (1, 3):
+        store = open_store(databases.new())
+        _group(store, NEWS[::2], Alone())
+        with store.write() as db:  # an update puts a row behind all others
+            db.execute(text(f"UPDATE entry SET title = title WHERE id % {moved} = 0"))
+            db.execute(text(f"UPDATE signature SET at = at WHERE entry_id % {moved} = 0"))
+            db.execute(text(f"UPDATE decision SET at = at WHERE entry_id % {moved} = 0"))
+        _group(store, NEWS[1::2], Alone())
+        found.append(kept_of(store))
+        store.close()
+    assert found[0] == found[1]
+
+
 class Eager(Watched):
     """A crew that has judged everything before anything of it is written."""
 

@@ -6,8 +6,10 @@ import logging
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from sqlalchemy.engine import Connection
@@ -143,7 +145,7 @@ class Clusterer:
         while True:
             yield from self._take_in()
             yield from self.settle_pending()
-            outgrown = self._window.outgrown(GROWTH, EXACT_BELOW)
+            outgrown = self._outgrown()
             if len(outgrown):
                 yield from self._weigh_anew(outgrown)
                 continue
@@ -217,8 +219,17 @@ class Clusterer:
                 waiting |= found.waiting
         self._weigher.forget(waiting)  # some were edited
         rows = self._window.entries.rows_of(entry for entry in in_order if entry in waiting)
-        outgrown = np.setdiff1d(self._window.outgrown(GROWTH, EXACT_BELOW), rows)
-        yield from self._weigh_anew(np.concatenate((rows, outgrown)), waiting)
+        outgrown = self._outgrown()
+        rows = np.concatenate((rows, outgrown[~np.isin(outgrown, rows)]))
+        yield from self._weigh_anew(rows, waiting)
+
+    def _outgrown(self) -> Rows:
+        """The rows to be weighed anew, by the numbers of their entries.
+
+        The rows themselves are in the order in which the database told them, which it is free to change.
+        """
+        rows = self._window.outgrown(GROWTH, EXACT_BELOW)
+        return rows[np.argsort(self._window.entries.number[rows])]
 
     def _work_through(
         self, plan: Sequence[Stretch], since: datetime | None = None
@@ -233,8 +244,8 @@ class Clusterer:
         carried = Carried()
         for stretch, found in self._weighed(job, plan):
             carried.begin(stretch.first)
-            for step in found:
-                yield ClusterReport() if step is None else self._keep(*step, carried)
+            for _, report in self._kept(found, carried):
+                yield report
 
     def _weighed(
         self, job: Callable[..., Iterator[Step]], plan: Sequence[Stretch]
@@ -323,15 +334,12 @@ class Clusterer:
         """
         with self._store.read() as db:
             self._load(db, set(self._window.entries.day[rows].tolist()), waiting)
-        carried = Carried()
-        for found in self._weighings(rows, waiting):
-            if found is None:
-                yield ClusterReport()
-                continue
-            report = self._keep(found, waiting, carried)
-            numbers = [one.entry for one in found.decided]
-            among = np.array([one.among for one in found.decided], dtype=np.int64)
-            self._window.remember_among(self._window.entries.rows_of(numbers), among)
+        weighed = ((found, waiting) if found else None for found in self._weighings(rows, waiting))
+        for found, report in self._kept(weighed, Carried()):
+            if found is not None:
+                numbers = [one.entry for one in found.decided]
+                among = np.array([one.among for one in found.decided], dtype=np.int64)
+                self._window.remember_among(self._window.entries.rows_of(numbers), among)
             yield report
 
     def _weighings(self, rows: Rows, waiting: Mapping[EntryId, str]) -> Iterator[Weighing | None]:
@@ -342,6 +350,22 @@ class Clusterer:
             self._helpers.rest()
         else:
             yield from self._weigher.weigh(self._store, rows, waiting)
+
+    def _kept(
+        self, steps: Iterable[Step], carried: Carried
+    ) -> Iterator[tuple[Weighing | None, ClusterReport]]:
+        """Writes what each step found while the next one is worked out; gives what is written, with a report."""
+        under_way: tuple[Weighing, Future[ClusterReport]] | None = None
+        with ThreadPoolExecutor(1, "writer") as writer:
+            for step in chain(steps, (None,)):
+                if under_way is not None:
+                    found, written = under_way
+                    yield found, written.result()
+                    under_way = None
+                if step is None:
+                    yield None, ClusterReport()
+                else:
+                    under_way = step[0], writer.submit(self._keep, *step, carried)
 
     def _keep(self, found: Weighing, waiting: Mapping[EntryId, str], carried: Carried) -> ClusterReport:
         """Writes what was found, in one transaction; an entry that was edited since it was read waits on."""

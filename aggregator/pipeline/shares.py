@@ -62,11 +62,15 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surveyed:
-    """A backlog with all that was found near to its entries; `listening`: those of which that was found now."""
+    """A backlog with all that was found near to its entries; `listening`: those of which that was found now.
+
+    `new`: see Weigher.weigh.
+    """
 
     backlog: Backlog
     nearest: Nearest
     listening: list[Places]
+    new: Places
 
 
 Found = list[tuple[Met, Near]]
@@ -75,11 +79,10 @@ Found = list[tuple[Met, Near]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """Entries to be judged, with their candidates, those of each AT_ONCE together; `new`: see Weigher.weigh."""
+    """Entries to be judged, with their candidates, those of each AT_ONCE together."""
 
     places: Places
     met: Sequence[Met]
-    new: frozenset[EntryId]
 
     def __str__(self) -> str:
         return f"{len(self.places):,} entries"
@@ -96,6 +99,7 @@ class _Opened:
         self.name = backlog.name
         self.weigher = Weigher(backlog.days, backlog.network)
         self.is_surveyed = False
+        self.new: Collection[EntryId] = ()
         window = self.weigher.window
         window.reserve(len(backlog.numbers))
         semantic = backlog.network.semantic
@@ -217,9 +221,10 @@ def _judge(surveyed: Surveyed, part: Part, store: Store) -> list[Weighing]:
         rows = [places.row_of[part] for part in surveyed.listening]
         for _ in listen(window, [part[part >= 0] for part in rows]):
             continue
+        opened.new = set(surveyed.backlog.numbers[surveyed.new].tolist())
         opened.is_surveyed = True
     met = [places.heard_met(one) for one in part.met]
-    return list(opened.weigher.weigh_met(store, places.rows(part.places), met, part.new))
+    return list(opened.weigher.weigh_met(store, places.rows(part.places), met, opened.new))
 
 
 def weigh_shared(
@@ -244,11 +249,10 @@ def weigh_shared(
     yield from window.remember([places.heard_near(near) for _, near in found])
     met = paired(weighed, met)
     listening = _split(weighed, AT_ONCE) + _split(places.of(others), AT_ONCE)
-    surveyed = Surveyed(backlog, places.told(window.nearest(there)), listening)
+    are_new = np.flatnonzero(np.isin(numbers, list(new))).astype(np.int32)
+    surveyed = Surveyed(backlog, places.told(window.nearest(there)), listening, are_new)
     has_listened = False
-    for part, judged in each_there(
-        crew, partial(judge_part, surveyed), _parts(crew, weighed, numbers, met, new)
-    ):
+    for part, judged in each_there(crew, partial(judge_part, surveyed), _parts(crew, weighed, met)):
         if not isinstance(judged, Lost):
             yield from (_as_of_here(found, window) for found in judged)
             continue
@@ -290,14 +294,12 @@ def _split(rows: NDArray[Any], size: int) -> list[NDArray[Any]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _parts(
-    crew: Crew, weighed: Places, numbers: NDArray[np.int64], met: Sequence[Met], new: Collection[EntryId]
-) -> list[Part]:
+def _parts(crew: Crew, weighed: Places, met: Sequence[Met]) -> list[Part]:
     written = WRITTEN * AT_ONCE
     size = min(LARGEST_PART, max(1, len(weighed) // (written * PARTS * crew.cores))) * written
     parts = []
     for start in range(0, len(weighed), size):
         places = weighed[start : start + size]
         known = met[start // AT_ONCE : (start + size) // AT_ONCE]
-        parts.append(Part(places, known, frozenset(numbers[places].tolist()).intersection(new)))
+        parts.append(Part(places, known))
     return parts

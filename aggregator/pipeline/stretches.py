@@ -109,7 +109,7 @@ def weigh_stretch(
     if not len(rows):
         return
     # Copies side by side: each is compared with others of the same part, and unpacked once.
-    rows = rows[np.argsort(likeness[rows], kind="stable")]
+    rows = rows[np.lexsort((window.entries.number[rows], likeness[rows]))]
     beside = np.setdiff1d(window.rows_on(stretch.with_margin(2 * reach)), rows)
     for found in weigher.weigh(store, rows, waiting, beside):
         yield None if found is None else (found, waiting)

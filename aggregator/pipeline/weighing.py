@@ -146,7 +146,9 @@ class Weigher:
             pairs = weigh_surveyed(self.window, self.network, part, met[first : first + WRITTEN])
             numbers = {EntryId(number) for number in self.window.entries.number[part].tolist()}
             with store.read() as db:
-                copies = stored.copies_of(db, numbers.difference(new))
+                known = stored.copies_of(db, numbers.difference(new))
+                # Of a pair with a new entry that one tells, whether it has been written yet or not.
+                copies = {pair for pair in known if not any(end in new for end in pair)}
                 fresh = self.window.entries.rows_of(numbers.intersection(new))
                 copies |= self._copies(db, pairs, fresh)
             yield self._weighing(part, pairs, copies, self.window.surroundings(part))
