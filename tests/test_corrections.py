@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from aggregator.config import load_settings
 from aggregator.pipeline.cluster import Clusterer
+from aggregator.pipeline.reports import ClusterReport
 from aggregator.store import open_store
 from aggregator.store.decisions import ask_to_regroup
 from tests.databases import query
@@ -107,13 +108,17 @@ class News:
         )
 
     def form_everything_anew(self) -> None:
-        """A new process that looks at every event again, as if all weights had changed."""
+        """See `forming_anew`."""
+        for _ in self.forming_anew():
+            continue
+
+    def forming_anew(self) -> Iterator[ClusterReport]:
+        """A new process that looks at every event again, as if all weights had changed, in steps."""
         store = open_store(self._database)
         with store.write() as db:
             ask_to_regroup(db, [row.id for row in db.execute(text("SELECT id FROM v1_entry"))])
         settings = load_settings({"database": self._database})
-        for _ in Clusterer(store, settings, lambda: NOON + timedelta(hours=1)).work():
-            pass
+        yield from Clusterer(store, settings, lambda: NOON + timedelta(hours=1)).work()
         store.close()
 
 
@@ -141,6 +146,23 @@ def test_merged_events_stay_one_whatever_comes(news: News) -> None:
     news.form_everything_anew()
     assert news.event("frost-2") == news.event("bridge-4") == kept
     assert len(news.events()) == 2
+
+
+def test_what_people_say_while_events_are_formed_anew_is_obeyed(
+    news: News, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aggregator.pipeline.cluster.REGROUP", 1)
+    formed = (report for report in news.forming_anew() if report.reviewed)
+    next(formed)
+    news.say("split", news.event("piano-1"), news.number("piano-2"))
+    next(formed)
+    news.say("merge", news.event("bridge-1"), news.event("frost-1"))
+    assert len(list(formed)) == 1
+    assert news.events() == [["bridge-1", "bridge-2", "bridge-3", "frost-1"], ["piano-1"], ["piano-2"]]
+    decided = "SELECT entry_id, rule, mean, size FROM decision ORDER BY entry_id"
+    found = news.rows(decided)
+    news.form_everything_anew()
+    assert found == news.rows(decided)
 
 
 def test_split_copies_stay_apart_whatever_comes(news: News) -> None:
