@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from aggregator.cluster import judge
+from aggregator.cluster.judge import Pairs
 from aggregator.config import load_settings
-from aggregator.pipeline import cluster
+from aggregator.pipeline import cluster, weighing
 from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.reports import ClusterReport
-from aggregator.store import Store, open_store
+from aggregator.store import Store, StoreError, open_store
 from tests.databases import Databases
 from tests.test_corrections import BASE, FROST, NOON, PIANO
 
@@ -97,6 +101,34 @@ def test_an_edit_while_it_is_weighed_is_not_lost(store: Store, monkeypatch: pyte
     assert sum(report.entries for report in steps) == len(BASE)
     assert _events(store) == [["bridge-1", "bridge-2", "bridge-3"], ["frost-1", "piano-1", "piano-2"]]
     assert not _rows(store, f"SELECT id FROM v1_entry WHERE text = '{FROST}'")
+
+
+def test_what_was_being_written_when_weighing_failed_is_weighed_anew_later(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "MUCH", 1)
+    monkeypatch.setattr(weighing, "WRITTEN", 1)
+    for module in (weighing, judge):
+        monkeypatch.setattr(module, "AT_ONCE", 2)
+    weigh, parts = judge.weigh_surveyed, count(1)
+
+    def failing(*given: Any) -> Pairs:
+        if next(parts) == 3:
+            raise StoreError("the disk is gone")
+        return weigh(*given)
+
+    monkeypatch.setattr(weighing, "weigh_surveyed", failing)
+    clusterer = Clusterer(store, SETTINGS, lambda: NOON)
+    _bring(store, BASE)
+    with pytest.raises(StoreError, match="the disk is gone"):
+        list(clusterer.work())
+    assert _rows(store, "SELECT count(*) FROM decision") == [(4,)]
+    for entries in ([], LATER):
+        _bring(store, entries)
+        for _ in clusterer.work():
+            continue
+    assert _rows(store, "SELECT DISTINCT among FROM decision") == [(len(BASE + LATER),)]
+    assert _events(store) == TOLD_LATER
 
 
 def test_nothing_is_lost_if_it_ends_at_any_step(

@@ -66,6 +66,18 @@ def test_it_goes_with_its_events_which_are_told_and_do_not_come_back(archive: Ar
     assert archive.names() == ["frost"]
 
 
+def test_it_goes_also_where_a_program_of_before_made_none_for_words(archive: Archive) -> None:
+    """The words of its entries are in the rest of their table then."""
+    with archive.store.write() as db:
+        db.execute(text(f"DROP TABLE {FIRST.of('entry_words')}"))
+    _fill(archive)
+    assert archive.rows("SELECT count(*) FROM entry_words_rest") == [(3,)]
+    assert archive.prune() == 3
+    assert archive.names() == ["frost"]
+    assert archive.rows("SELECT count(*) FROM entry_words") == [(1,)]
+    assert archive.sound()
+
+
 def test_what_is_old_in_it_waits_for_the_rest(archive: Archive) -> None:
     archive.bring(_entry("bridge-1", BRIDGE))
     archive.now = NOON + timedelta(days=5)

@@ -335,12 +335,17 @@ class Clusterer:
         with self._store.read() as db:
             self._load(db, set(self._window.entries.day[rows].tolist()), waiting)
         weighed = ((found, waiting) if found else None for found in self._weighings(rows, waiting))
-        for found, report in self._kept(weighed, Carried()):
-            if found is not None:
-                numbers = [one.entry for one in found.decided]
-                among = np.array([one.among for one in found.decided], dtype=np.int64)
-                self._window.remember_among(self._window.entries.rows_of(numbers), among)
-            yield report
+        try:
+            for found, report in self._kept(weighed, Carried()):
+                if found is not None:
+                    numbers = [one.entry for one in found.decided]
+                    among = np.array([one.among for one in found.decided], dtype=np.int64)
+                    self._window.remember_among(self._window.entries.rows_of(numbers), among)
+                yield report
+        except Exception:
+            # What was being written may be there now, and is not remembered.
+            self._start_anew()
+            raise
 
     def _weighings(self, rows: Rows, waiting: Mapping[EntryId, str]) -> Iterator[Weighing | None]:
         """What weighing rows finds, in steps; shared out among the helpers if that is worth it."""

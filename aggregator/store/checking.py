@@ -173,8 +173,14 @@ def rebuild_words(db: Connection) -> None:
     if db.dialect.name == "sqlite":
         db.exec_driver_sql("INSERT INTO entry_words (entry_words) VALUES ('rebuild')")
         return
-    db.exec_driver_sql("DELETE FROM entry_words")
-    db.exec_driver_sql("INSERT INTO entry_words SELECT id, strip(entry_words(title, text)) FROM entry")
+    db.exec_driver_sql(
+        "DELETE FROM entry_words WHERE NOT EXISTS (SELECT 1 FROM entry WHERE entry.id = entry_words.entry_id)"
+    )
+    db.exec_driver_sql(
+        "INSERT INTO entry_words AS known SELECT id, strip(entry_words(title, text)) FROM entry "
+        "ON CONFLICT (entry_id) DO UPDATE SET words = excluded.words "
+        "WHERE known.words IS DISTINCT FROM excluded.words"
+    )
 
 
 def rebuild_indexes(db: Connection) -> None:

@@ -198,15 +198,19 @@ def among(column: ColumnElement[Any], numbers: Collection[int]) -> ColumnElement
     return column.op("IN", is_comparison=True)(_Listed(literal(list(numbers), _Numbers())))
 
 
+MOST_LOOKED_UP = 2_000
+
+
 def looked_up(
     db: Connection, query: Select[Any], column: ColumnElement[int], numbers: Collection[int]
 ) -> Select[Any]:
     """The query for those rows whose column is one of these integers, no two the same: each is looked up by itself.
 
     As `among`, of a column with an index. PostgreSQL guesses how many rows have a number until it has counted them,
-    and would read whole tables, in several processes; but it moves nothing across OFFSET.
+    and would read whole tables, in several processes; but it moves nothing across OFFSET. Of more than
+    MOST_LOOKED_UP numbers each is not worth a look into every partition.
     """
-    if db.dialect.name == "sqlite":
+    if db.dialect.name == "sqlite" or len(numbers) > MOST_LOOKED_UP:
         return query.where(among(column, numbers))
     asked = select(func.unnest(literal(list(numbers), _Numbers())).label("number")).subquery()
     return select(query.where(column == asked.c.number).offset(0).lateral()).select_from(asked)

@@ -182,11 +182,12 @@ def list_entries(
     """Entries, the newest first: those below the number `before`, of one event, with all these words."""
     query = select(ENTRY, FEED.c.public_url.label("feed_url")).select_from(ENTRY)
     query = having_words(db, query.join(FEED, FEED.c.id == ENTRY.c.feed_id), words)
+    order = entry_order(db, words)
     if before is not None:
-        query = query.where(ENTRY.c.id < before)
+        query = query.where(order < before)
     if event is not None:
         query = query.where(ENTRY.c.event_id == event)
-    return [_entry(row) for row in db.execute(query.order_by(ENTRY.c.id.desc()).limit(limit))]
+    return [_entry(row) for row in db.execute(query.order_by(order.desc()).limit(limit))]
 
 
 def entry_record(db: Connection, entry: EntryId) -> EntryRecord | None:

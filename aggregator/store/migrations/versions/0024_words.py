@@ -50,7 +50,8 @@ def upgrade() -> None:
     db = op.get_bind()
     if db.dialect.name == "sqlite":
         return
-    op.execute("DROP INDEX entry_words_index")
+    # Readers go on until the old index goes, at the end.
+    op.execute("LOCK TABLE entry IN SHARE ROW EXCLUSIVE MODE")
     op.execute(
         "CREATE TABLE entry_words (entry_id bigint PRIMARY KEY, words tsvector NOT NULL) "
         "PARTITION BY RANGE (entry_id)"
@@ -60,6 +61,8 @@ def upgrade() -> None:
         op.execute(f"CREATE TABLE {numbers.of('entry_words')} PARTITION OF entry_words FOR VALUES {bounds}")
     op.execute("CREATE TABLE entry_words_rest PARTITION OF entry_words DEFAULT")
     op.execute(f"{FILL} entry")
-    op.execute("CREATE INDEX entry_words_index ON entry_words USING gin (words)")
+    op.execute("CREATE INDEX entry_words_found ON entry_words USING gin (words)")
     for statement in TRIGGERS:
         op.execute(statement)
+    op.execute("DROP INDEX IF EXISTS entry_words_index")
+    op.execute("ALTER INDEX entry_words_found RENAME TO entry_words_index")
