@@ -20,12 +20,11 @@ from aggregator.store.dialect import plain_rows
 from aggregator.store.events import (
     columns_of,
     days_of_few,
-    links_of,
     parts_of,
-    replace_links,
     signed_entries,
     signed_on,
 )
+from aggregator.store.pairs import links_of, replace_links
 from aggregator.store.tables import ENTRY, SIGNATURE
 from tests.pages import ENTRIES, bring
 from tests.test_corrections import NOON

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 
 from aggregator.cluster.links import links_from
 from aggregator.config import load_settings
-from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store, retention
+from aggregator.store import Store, decisions, entries, events, feeds, listing, open_store, pairs, retention
 from aggregator.store.syncing import sync_feeds
 from aggregator.store.tables import DECISION, ENTRY, EVENT, PRUNED, SIGNATURE
 from aggregator.types import Entry, EntryId, EventFilter, EventId, EventTime, Feed, FeedId
@@ -172,8 +172,8 @@ def test_what_feeds_hold_is_found_without_reading_all_that_one_of_them_holds(
 
 SOME = [EntryId(number) for number in range(1, 101)]
 GROUPING: dict[str, Callable[[Connection], object]] = {
-    "pairs": lambda db: events.links_of(db, SOME),
-    "copies": lambda db: events.copies_of(db, SOME),
+    "pairs": lambda db: pairs.links_of(db, SOME),
+    "copies": lambda db: pairs.copies_of(db, SOME),
     "events": lambda db: events.events_of(db, SOME[:9]),
     "events that list one": lambda db: events.listing_events(db, SOME[:9]),
 }
@@ -193,8 +193,8 @@ def grouped(shared_databases: Databases) -> Iterator[Store]:
         db.exec_driver_sql("ANALYZE")
     with store.write() as db:
         events.move_entries(db, {EntryId(number): EventId(number) for number in numbers})
-        pairs = ((a, b, 0.5, False) for a in numbers for b in range(a + 1, min(a + 8, MANY)))
-        events.replace_links(db, [], links_from(pairs))
+        told = ((a, b, 0.5, False) for a in numbers for b in range(a + 1, min(a + 8, MANY)))
+        pairs.replace_links(db, [], links_from(told))
     yield store
     store.close()
 

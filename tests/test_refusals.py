@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import func, literal_column, select, text
+from sqlalchemy import Select, func, literal_column, select, text
 from sqlalchemy.exc import DBAPIError
 
 from aggregator.pipeline.outage import Outage
 from aggregator.store import Store, StoreError, UnreachableError, open_store
-from aggregator.store.columns import records
+from aggregator.store.columns import Records
 from aggregator.store.dialect import plain_rows
 from aggregator.timers import Timers
 from tests.databases import change, sqlite_file, sqlite_url
@@ -40,10 +41,11 @@ def test_a_wrong_statement_on_a_healthy_database_is_a_fault_in_the_program(
 
 def test_so_is_one_whose_rows_are_read_plainly(store: Store) -> None:
     driver_errors = (DBAPIError, store.engine.dialect.loaded_dbapi.Error)
+    query: Select[Any] = select(literal_column("no_such_column"))
     with pytest.raises(driver_errors), store.read() as db:
-        plain_rows(db, select(literal_column("no_such_column")))
+        plain_rows(db, query)
     with pytest.raises(driver_errors), store.read() as db:
-        records(db, select(literal_column("no_such_column")), np.dtype([("number", "<i8")]))
+        Records(db.dialect.name, query, np.dtype([("number", "<i8")])).read(db, {})
 
 
 @pytest.mark.postgresql("SQLite lets a transaction go on after a statement that failed")

@@ -14,6 +14,7 @@ from aggregator.store import Store, checking
 from aggregator.store import events as stored
 from aggregator.store.checking import Check, Fault
 from aggregator.store.dialect import lock_grouping
+from aggregator.store.pairs import links_of
 from aggregator.store.retention import remove_events
 from aggregator.types import ChangeKind, EventId
 
@@ -100,6 +101,6 @@ def _refresh(store: Store, now: datetime) -> None:
 
 
 def _refresh_some(db: Connection, events: Sequence[EventId], now: datetime) -> None:
-    links = stored.links_of(db, stored.entries_of(db, events))
+    links = links_of(db, stored.entries_of(db, events))
     changed, _ = refresh_records(db, events, (), links)
     stored.add_changes(db, [(event, ChangeKind.UPDATED, None) for event in sorted(changed)], now)

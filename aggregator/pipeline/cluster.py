@@ -43,7 +43,8 @@ from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
 from aggregator.store.dialect import lock_grouping
-from aggregator.store.entries import awaits_grouping, count_pending
+from aggregator.store.entries import awaits_grouping, count_pending, is_pending
+from aggregator.store.pairs import links_of, replace_links
 from aggregator.types import (
     ChangeKind,
     CorrectionKind,
@@ -185,9 +186,9 @@ class Clusterer:
         are formed afterwards, from what `decisions.to_regroup` gives.
         """
         with self._store.read() as db:
+            if not is_pending(db, MUCH):
+                return
             waiting = count_pending(db)
-        if waiting < MUCH:
-            return
         yield from self._make_ready()
         with self._store.read() as db:
             days = stored.days_waiting(db)
@@ -301,15 +302,15 @@ class Clusterer:
         found = self._weigher.place(db, batch)
         edited = {entry.event_id for entry in batch if entry.event_id is not None}
         # An entry may have to part from those to which its old version was linked.
-        before = ends_of(stored.links_of(db, numbers)) if edited else set()
+        before = ends_of(links_of(db, numbers)) if edited else set()
         links, _ = _those_there(db, found.links, numbers)
-        stored.replace_links(db, numbers, links)
+        replace_links(db, numbers, links)
         ends = ends_of(links[near(links)]) | before
         events = set(stored.events_of(db, ends - numbers).values()) | edited
         current = stored.entries_of(db, events)
         kept = _by_event(current, events - edited)
         entries = self._ordered(db, numbers | current.keys())
-        known = stored.links_of(db, numbers | current.keys())
+        known = links_of(db, numbers | current.keys())
         bonds = bonds_of(db, entries)
         groups = partition(entries, kept, known, bonds)
         written = write_groups(db, groups, current, self._now())
@@ -382,7 +383,7 @@ class Clusterer:
             numbers = {one.entry for one in found.decided}
             links, there = _those_there(db, carried.with_carried(numbers, found.links), numbers)
             found, numbers = found.without(numbers - there), there
-            stored.replace_links(db, numbers, links)
+            replace_links(db, numbers, links)
             stored.settle(db, numbers & waiting.keys())
             self._decide(db, found, regroup=True)
         return ClusterReport(entries=len(new) - len(edited), reviewed=len(numbers - waiting.keys()))
@@ -533,7 +534,7 @@ def _closure(
     frontier = set(entries)
     while frontier:
         reached |= frontier
-        found = stored.links_of(db, frontier)
+        found = links_of(db, frontier)
         links = np.concatenate((links, found))
         events = set(stored.events_of(db, frontier).values()) - known_events
         known_events |= events

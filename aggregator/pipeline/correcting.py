@@ -14,6 +14,7 @@ from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import add_corrections, corrections_of, overrule, unpin
 from aggregator.store.dialect import lock_grouping
+from aggregator.store.pairs import links_of
 from aggregator.store.reads import event_now
 from aggregator.types import ChangeKind, Correction, CorrectionKind, EntryId, EventId
 
@@ -147,7 +148,7 @@ def _tell(db: Connection, written: Written, now: datetime) -> None:
     """Moves entries, makes the records of changed events anew, and writes to the change log that they are new."""
     stored.move_entries(db, written.moves)
     entries = stored.entries_of(db, written.changed)
-    links = stored.links_of(db, entries)
+    links = links_of(db, entries)
     refreshed, doubtful = refresh_records(
         db, written.changed, entries.keys(), links, replace(written, moves={}, created=frozenset())
     )

@@ -18,7 +18,8 @@ from aggregator.config import Settings
 from aggregator.pipeline.calibrating import network_of
 from aggregator.store.corrections import corrections_of
 from aggregator.store.decisions import decision_of
-from aggregator.store.events import events_of, links_of, members, signed_entries
+from aggregator.store.events import events_of, members, signed_entries
+from aggregator.store.pairs import links_of
 from aggregator.types import (
     Compared,
     Correction,

@@ -15,6 +15,7 @@ from aggregator.pipeline.grouping import NOTHING_WRITTEN, Written
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
 from aggregator.store.events import StoredEvent
+from aggregator.store.pairs import links_of
 from aggregator.teaser import choose_canonical, coverage, starts_like, truncate
 from aggregator.types import (
     CorrectionKind,
@@ -246,7 +247,7 @@ def _listed_teaser(item: ListedItem, resolved: tuple[Member, EventId | None] | N
 def _nearest(db: Connection, events: Collection[EventId]) -> dict[EventId, dict[EventId, float]]:
     """For each event the other events that its entries have links to, with the best score."""
     own = stored.entries_of(db, events)
-    links = stored.links_of(db, own, RELATED)
+    links = links_of(db, own, RELATED)
     event_of = own | stored.events_of(db, ends_of(links) - own.keys())
     one, other = _events_at(event_of, links)
     between = (one != other) & (one > 0) & (other > 0)

@@ -20,6 +20,7 @@ from aggregator.cluster.rows import Recent, Rows
 from aggregator.cluster.window import Window
 from aggregator.store import Store, decisions
 from aggregator.store import events as stored
+from aggregator.store.pairs import copies_of
 from aggregator.types import EntryId, Signed
 
 LEAST_LINK = 0.1
@@ -146,7 +147,7 @@ class Weigher:
             pairs = weigh_surveyed(self.window, self.network, part, met[first : first + WRITTEN])
             numbers = {EntryId(number) for number in self.window.entries.number[part].tolist()}
             with store.read() as db:
-                known = stored.copies_of(db, numbers.difference(new))
+                known = copies_of(db, numbers.difference(new))
                 # Of a pair with a new entry that one tells, whether it has been written yet or not.
                 copies = {pair for pair in known if not any(end in new for end in pair)}
                 fresh = self.window.entries.rows_of(numbers.intersection(new))

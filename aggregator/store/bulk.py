@@ -5,11 +5,14 @@ SQLAlchemy's own way makes a dictionary of parameters for each row, which took l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Column
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Boolean, Column, Float, Integer
 from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import UtcDateTime, driver_of
@@ -36,6 +39,33 @@ def insert_many(db: Connection, columns: Sequence[Column[Any]], rows: Iterable[V
             copy.write_row(row)
 
 
+COPY_HEAD, COPY_TAIL = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"
+"""What COPY in binary begins and ends with (PostgreSQL's manual, COPY, "Binary Format")."""
+
+
+def insert_records(db: Connection, columns: Sequence[Column[Any]], records: NDArray[np.void]) -> None:
+    """As `insert_many`; `records` have a field of each column's name, BIGINT, DOUBLE PRECISION or BOOLEAN."""
+    names = [column.name for column in columns]
+    if db.dialect.name == "sqlite":
+        # Column by column: of whole records it takes several times as long.
+        insert_many(db, columns, zip(*(records[name].tolist() for name in names), strict=True))
+        return
+    # Each row is the number of its columns and, of each, the length in bytes and the value.
+    lengths = [(f"length of {name}", ">i4") for name in names]
+    values = [(name, records.dtype[name].newbyteorder(">")) for name in names]
+    of_each = [field for pair in zip(lengths, values, strict=True) for field in pair]
+    told = np.empty(len(records), [("columns", ">i2"), *of_each])
+    told["columns"] = len(names)
+    for (length, _), (name, kind) in zip(lengths, values, strict=True):
+        told[length], told[name] = kind.itemsize, records[name]
+    with (
+        driver_of(db) as driver,
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY {columns[0].table.name} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.write(COPY_HEAD + told.tobytes() + COPY_TAIL)
+
+
 def update_many(
     db: Connection, key: Column[Any], columns: Sequence[Column[Any]], rows: Iterable[Values]
 ) -> None:
@@ -54,8 +84,21 @@ def update_many(
     db.exec_driver_sql(
         f"UPDATE {table} SET {sets} FROM unnest({arrays}) AS told({', '.join(c.name for c in every)}) "  # noqa: S608 (names of our own)
         f"WHERE {table}.{key.name} = told.{key.name}",
-        tuple(list(values) for values in zip(*told, strict=True)),
+        tuple(map(_array, every, zip(*told, strict=True))),
     )
+
+
+def _array(column: Column[Any], values: Values) -> str:
+    """PostgreSQL's text of an array. A list costs the driver an object for each value."""
+    if isinstance(column.type, Integer | Float | Boolean):
+        return f"{{{json.dumps(values)[1:-1]}}}"
+    return f"{{{','.join(map(_quoted, values))}}}"
+
+
+def _quoted(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _told(db: Connection, columns: Sequence[Column[Any]], rows: Iterable[Values]) -> list[Values]:

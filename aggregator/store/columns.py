@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,15 +46,29 @@ def whole_columns(db: Connection, query: Query) -> list[Any]:
     return [_taken_apart(value, column.type) for value, column in zip(joined, part.c, strict=True)]
 
 
-def records(db: Connection, query: Query, kind: np.dtype[np.void]) -> NDArray[np.void]:
-    """All rows of a query whose columns, numbers and truths, are the fields of `kind`, in their order."""
-    if db.dialect.name == "sqlite":
-        return np.fromiter(driver_rows(db, query), kind)
-    columns = whole_columns(db, query)
-    found = np.empty(len(columns[0]), kind)
-    for name, values in zip(kind.names or (), columns, strict=True):
-        found[name] = values
-    return found
+class Records:
+    """A query whose columns, numbers and truths, are the fields of `kind`, in their order: its rows as an array.
+
+    It is made once for each database: what PostgreSQL is asked takes some milliseconds to make.
+    """
+
+    def __init__(self, dialect: str, query: Query, kind: np.dtype[np.void]) -> None:
+        self._kind = kind
+        self._query: Query = query
+        if dialect != "sqlite":
+            self._columns = query.subquery().c
+            self._joined = select(*map(_joined, self._columns))
+
+    def read(self, db: Connection, values: Mapping[str, Any]) -> NDArray[np.void]:
+        """All rows, with these values of the query's parameters."""
+        if db.dialect.name == "sqlite":
+            return np.fromiter(driver_rows(db, self._query, values), self._kind)
+        ((*columns,),) = plain_rows(db, self._joined, values)
+        parts = [_taken_apart(told, column.type) for told, column in zip(columns, self._columns, strict=True)]
+        found = np.empty(len(parts[0]), self._kind)
+        for name, part in zip(self._kind.names or (), parts, strict=True):
+            found[name] = part
+        return found
 
 
 def _column(values: Sequence[Any], kind: TypeEngine[Any]) -> Any:

@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import chain
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy import (
     URL,
     BigInteger,
+    BindParameter,
     ColumnElement,
     CompoundSelect,
     DateTime,
@@ -33,7 +34,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.engine import Connection, Dialect, ExecutionContext
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
@@ -56,6 +57,10 @@ MOST_CONNECTIONS = 80
 
 Value = TypeVar("Value")
 Query = Select[Any] | CompoundSelect[Any]
+EMPTY: Mapping[str, Any] = {}
+
+BINARY = "binary"
+"""Option of a statement whose rows PostgreSQL is to send as it has them, not as text."""
 
 AT_ONCE = 1_000
 """Rows of a long result that are made at once, in some milliseconds."""
@@ -133,7 +138,7 @@ class _Array(UserDefinedType[str]):
         return "BIGINT[]"
 
 
-class _Numbers(TypeDecorator[Sequence[int]]):
+class Numbers(TypeDecorator[Sequence[int]]):
     """Many integers as one parameter: JSON on SQLite, an array on PostgreSQL."""
 
     impl = Text
@@ -189,30 +194,27 @@ def day_number(at: ColumnElement[datetime]) -> ColumnElement[int]:
     return _Day(at)
 
 
-def among(column: ColumnElement[Any], numbers: Collection[int]) -> ColumnElement[bool]:
-    """Whether the column is one of these integers.
+def among(
+    column: ColumnElement[Any], numbers: Collection[int] | BindParameter[Sequence[int]]
+) -> ColumnElement[bool]:
+    """Whether the column is one of these integers, or of those that a parameter of type Numbers will have.
 
     As `in_`, but the statement is the same for any number of them and all are one parameter: of some hundred,
     each with a parameter of its own, SQLAlchemy and the database made a tenth of all grouping.
     """
-    return column.op("IN", is_comparison=True)(_Listed(literal(list(numbers), _Numbers())))
-
-
-MOST_LOOKED_UP = 2_000
+    listed = numbers if isinstance(numbers, BindParameter) else literal(list(numbers), Numbers())
+    return column.op("IN", is_comparison=True)(_Listed(listed))
 
 
 def looked_up(
-    db: Connection, query: Select[Any], column: ColumnElement[int], numbers: Collection[int]
+    query: Select[Any], column: ColumnElement[int], numbers: BindParameter[Sequence[int]]
 ) -> Select[Any]:
     """The query for those rows whose column is one of these integers, no two the same: each is looked up by itself.
 
-    As `among`, of a column with an index. PostgreSQL guesses how many rows have a number until it has counted them,
-    and would read whole tables, in several processes; but it moves nothing across OFFSET. Of more than
-    MOST_LOOKED_UP numbers each is not worth a look into every partition.
+    As `among`, of a column with an index, on PostgreSQL. That guesses how many rows have a number until it has
+    counted them, and would read whole tables, in several processes; but it moves nothing across OFFSET.
     """
-    if db.dialect.name == "sqlite" or len(numbers) > MOST_LOOKED_UP:
-        return query.where(among(column, numbers))
-    asked = select(func.unnest(literal(list(numbers), _Numbers())).label("number")).subquery()
+    asked = select(func.unnest(numbers).label("number")).subquery()
     return select(query.where(column == asked.c.number).offset(0).lateral()).select_from(asked)
 
 
@@ -222,37 +224,33 @@ def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
     return (every[start : start + CHUNK] for start in range(0, len(every), CHUNK))
 
 
-def plain_rows(db: Connection, query: Select[Any]) -> Sequence[Any]:
-    """All rows of a query; see `plain_parts`."""
-    return list(chain.from_iterable(plain_parts(db, query)))
+def plain_rows(db: Connection, query: Select[Any], values: Mapping[str, Any] = EMPTY) -> Sequence[Any]:
+    """All rows of a query, with these values of its parameters; see `plain_parts`."""
+    return list(chain.from_iterable(plain_parts(db, query, values)))
 
 
-def plain_parts(db: Connection, query: Select[Any]) -> Iterator[Sequence[Any]]:
+def plain_parts(
+    db: Connection, query: Select[Any], values: Mapping[str, Any] = EMPTY
+) -> Iterator[Sequence[Any]]:
     """The rows of a query as the driver gives them, in parts; its values must be such as the driver takes.
 
     For many rows, or much in bytes: PostgreSQL sends them in binary, which takes a third of the time of text. No
     other thread computes while its driver makes the rows of a part. Times come with whatever zone the session has.
     """
     if db.dialect.name == "sqlite":
-        yield from db.execute(query).partitions(AT_ONCE)
+        yield from db.execute(query, values).partitions(AT_ONCE)
         return
-    compiled = query.compile(dialect=db.dialect)
-    bound = {
-        name: value if (bind := compiled.binds[name].type.bind_processor(db.dialect)) is None else bind(value)
-        for name, value in compiled.params.items()
-    }
-    with driver_of(db) as driver, driver.cursor(binary=True) as cursor:
-        cursor.execute(str(compiled), bound)
-        while part := cursor.fetchmany(AT_ONCE):
+    with db.execute(query, values, execution_options={BINARY: True}) as result:
+        while part := result.cursor.fetchmany(AT_ONCE):
             yield part
 
 
-def driver_rows(db: Connection, query: Query) -> list[Any]:
+def driver_rows(db: Connection, query: Query, values: Mapping[str, Any] = EMPTY) -> list[Any]:
     """All rows of a query as SQLite's driver gives them: times are texts, truths 0 and 1.
 
     SQLAlchemy's rows take twice as long to make.
     """
-    with driver_of(db), db.execute(query) as result:
+    with driver_of(db), db.execute(query, values) as result:
         return list(result.cursor.fetchall())
 
 
@@ -288,7 +286,7 @@ def open_engine(url: str) -> Engine:
     if parsed.drivername == "postgresql":
         parsed = parsed.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(
+        engine = create_engine(
             parsed,
             pool_size=SERVER_CONNECTIONS // 2,
             max_overflow=SERVER_CONNECTIONS - SERVER_CONNECTIONS // 2,
@@ -300,6 +298,20 @@ def open_engine(url: str) -> Engine:
         raise StoreError(
             f"{_place(parsed)}: its driver can't be loaded ({error}): pip install 'psycopg[binary]'"
         ) from None
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def ask_for_binary(
+        _db: Connection,
+        cursor: Any,
+        _statement: str,
+        _values: Any,
+        context: ExecutionContext,
+        _many: bool,  # noqa: FBT001
+    ) -> None:
+        if context.execution_options.get(BINARY):
+            cursor.format = 1
+
+    return engine
 
 
 def _session(url: URL) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any
 
@@ -33,17 +33,15 @@ from sqlalchemy import Row as ResultRow
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.columns import SignedColumns
-from aggregator.cluster.links import LINK as LINK_TYPE
-from aggregator.cluster.links import Links
 from aggregator.cluster.prepared import Prepared
 from aggregator.store.bulk import insert_many, update_many
-from aggregator.store.columns import records, whole_columns
+from aggregator.store.columns import Records, whole_columns
 from aggregator.store.dialect import (
+    Numbers,
     UtcDateTime,
     among,
     day_number,
     lock_grouping,
-    looked_up,
     plain_rows,
     wake_listeners,
 )
@@ -55,7 +53,6 @@ from aggregator.store.tables import (
     ENTRY,
     EVENT,
     FEED,
-    LINK,
     LISTED,
     SIGNATURE,
     TEASER,
@@ -311,31 +308,20 @@ def days_of_few(db: Connection, most: int) -> list[int]:
     return [] if len(times) > most else sorted({(at - EPOCH).days for at in times})
 
 
-def links_of(db: Connection, entries: Iterable[EntryId], least: float = 0.0) -> Links:
-    """Every stored pair that one of the entries is part of and whose score is at least `least`; copies have 1."""
-    columns = select(LINK.c.a, LINK.c.b, LINK.c.score, LINK.c.is_copy)
-    if least:
-        columns = columns.where(LINK.c.score >= least)
-    return records(db, union_all(*_halves(db, columns, entries)), LINK_TYPE)
-
-
-def _halves(
-    db: Connection, columns: Select[Any], entries: Iterable[EntryId]
-) -> tuple[Select[Any], Select[Any]]:
-    """Two queries for the pairs that one of the entries is part of, which find each once."""
-    asked = set(entries)
-    others = columns.where(~among(LINK.c.a, asked))
-    return looked_up(db, columns, LINK.c.a, asked), looked_up(db, others, LINK.c.b, asked)
-
-
 THERE = np.dtype([("id", "<i8"), ("is_new", "?")])
 """An entry; `is_new`: it waits for the clusterer for the first time."""
 
 
 def those_there(db: Connection, entries: Collection[int]) -> NDArray[np.void]:
     """Those of these entries that have not been removed [n, THERE]."""
+    return _there_query(db.dialect.name).read(db, {"numbers": list(entries)})
+
+
+@cache
+def _there_query(dialect: str) -> Records:
     is_new = ENTRY.c.pending & ENTRY.c.event_id.is_(None)
-    return records(db, select(ENTRY.c.id, is_new).where(among(ENTRY.c.id, entries)), THERE)
+    asked = among(ENTRY.c.id, bindparam("numbers", type_=Numbers()))
+    return Records(dialect, select(ENTRY.c.id, is_new).where(asked), THERE)
 
 
 def events_of(db: Connection, entries: Collection[EntryId]) -> dict[EntryId, EventId]:
@@ -353,25 +339,6 @@ def _pairs(db: Connection, query: Select[Any]) -> dict[EntryId, EventId]:
     # has by its index, to find some of it.
     rows = db.execute(query).all()
     return {EntryId(entry): EventId(event) for entry, event in rows if event is not None}
-
-
-def copies_of(db: Connection, entries: Iterable[EntryId]) -> set[tuple[EntryId, EntryId]]:
-    """Every stored pair of copies that one of the entries is part of, lower number first."""
-    return {
-        (EntryId(a), EntryId(b))
-        for query in _halves(db, select(LINK.c.a, LINK.c.b).where(LINK.c.is_copy), entries)
-        for a, b in plain_rows(db, query)
-    }
-
-
-def replace_links(db: Connection, entries: Collection[EntryId], links: Links) -> None:
-    """The stored pairs of `entries` become `links`."""
-    for end in (LINK.c.a, LINK.c.b):
-        db.execute(delete(LINK).where(among(end, entries)))
-    names = LINK_TYPE.names or ()
-    # Column by column: of whole records it takes several times as long.
-    rows = zip(*(links[name].tolist() for name in names), strict=True)
-    insert_many(db, [LINK.c[name] for name in names], rows)
 
 
 BLANK_EVENTS = text(
