@@ -18,6 +18,7 @@ from aggregator.pipeline.cluster import Clusterer
 from aggregator.pipeline.importing import import_lines
 from aggregator.pipeline.reports import ClusterReport
 from aggregator.store import Store, StoreError, open_store
+from aggregator.store.entries import are_pending, count_pending
 from tests.databases import Databases
 from tests.test_corrections import BASE, FROST, NOON, PIANO
 
@@ -75,6 +76,13 @@ def test_what_waits_finds_its_events_however_much_it_is(
     _bring(store, LATER)
     assert sum(report.entries for report in _work(store)) == len(LATER)
     assert _events(store) == TOLD_LATER
+
+
+def test_so_many_wait_or_fewer(store: Store) -> None:
+    _bring(store, BASE)
+    with store.read() as db:
+        assert [are_pending(db, least) for least in (1, len(BASE), len(BASE) + 1)] == [True, True, False]
+        assert count_pending(db) == len(BASE)
 
 
 def test_records_are_the_same_as_one_after_another(

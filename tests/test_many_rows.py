@@ -34,11 +34,9 @@ def _rows(event: int) -> list[tuple[Any, ...]]:
     ]
 
 
-def _stored(store: Store) -> list[tuple[Any, ...]]:
+def _stored(store: Store) -> list[Any]:
     with store.read() as db:
-        return [
-            tuple(row) for row in db.execute(select(TEASER).order_by(TEASER.c.event_id, TEASER.c.position))
-        ]
+        return list(db.execute(select(TEASER).order_by(TEASER.c.event_id, TEASER.c.position)))
 
 
 def test_many_new_rows_are_as_if_each_was_written_alone(store: Store) -> None:
@@ -81,6 +79,16 @@ def test_a_value_can_become_none(store: Store) -> None:
         insert_many(db, COLUMNS, _rows(event))
         update_many(db, TEASER.c.event_id, columns, [(event, None, None)])
     assert {row[8:] for row in _stored(store)} == {(None, None, None)}
+
+
+def test_texts_of_any_kind_can_be_written_into_many_rows(store: Store) -> None:
+    with store.write() as db:
+        (event,) = create_events(db, 1, AT)
+        insert_many(db, COLUMNS, [row[:3] + ("",) * 5 + row[8:] for row in _rows(event)])
+        told = ((place, text, f"{text}{text}") for place, text in enumerate(TEXTS))
+        update_many(db, TEASER.c.position, (TEASER.c.text, TEASER.c.title), told)
+    stored = [(row.text, row.title) for row in _stored(store)]
+    assert stored == [(text, f"{text}{text}") for text in TEXTS]
 
 
 @pytest.mark.postgresql("COPY goes past SQLAlchemy there")

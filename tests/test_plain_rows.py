@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from operator import attrgetter
 
 import numpy as np
@@ -24,8 +25,9 @@ from aggregator.store.events import (
     signed_entries,
     signed_on,
 )
-from aggregator.store.pairs import links_of, replace_links
+from aggregator.store.pairs import copies_of, links_of, replace_links
 from aggregator.store.tables import ENTRY, SIGNATURE
+from aggregator.types import EntryId
 from tests.pages import ENTRIES, bring
 from tests.test_corrections import NOON
 
@@ -122,6 +124,36 @@ def test_pairs_are_read_as_they_were_written_to_the_last_bit(store: Store) -> No
         assert np.array_equal(each_once(links_of(db, [*others, first])), written)
         assert np.array_equal(links_of(db, others[:1]), written[:1])
         assert not len(links_of(db, []))
+
+
+def test_pairs_are_found_however_many_are_asked_for_and_however_far_apart_they_are(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aggregator.store.pairs.MOST_LOOKED_UP", 2)
+    bring(store, ENTRIES)
+    with store.write() as db:
+        there = [EntryId(number) for number in signed_on(db, days_of_few(db, 100)).tolist()]
+        every = [
+            (a, b, (a + b) / 100, (a + b) % 3 == 0) for a, b in combinations(there, 2) if (a * b) % 4 != 1
+        ]
+        replace_links(db, there, links_from(every))
+        some = (
+            there,
+            there[:3],
+            there[1:-1],
+            there[:: len(there) - 1],
+            there[::4],
+            there[-1:],
+            [EntryId(9_000)],
+        )
+        for asked in (*some, []):
+            named = [pair for pair in every if pair[0] in asked or pair[1] in asked]
+            assert sorted(links_of(db, asked).tolist()) == named
+            assert sorted(links_of(db, asked, 0.12).tolist()) == [pair for pair in named if pair[2] >= 0.12]
+            assert copies_of(db, asked) == {pair[:2] for pair in named if pair[3]}
+        replace_links(db, there[1:3], links_from(()))
+        left = [pair for pair in every if not {*pair[:2]} & {*there[1:3]}]
+        assert sorted(links_of(db, there).tolist()) == left
 
 
 def test_times_are_bound_as_those_of_other_queries(store: Store) -> None:

@@ -33,6 +33,7 @@ ASKED: dict[str, Callable[[Connection], object]] = {
     "the next due feed": lambda db: feeds.next_due(db, NOW),
     "whether anything waits": entries.awaits_grouping,
     "how much waits": entries.count_pending,
+    "whether much waits": lambda db: entries.are_pending(db, 500),
     "what waits": lambda db: events.pending_entries(db, 250),
     "what waits, by likeness": lambda db: events.pending_by_likeness(db, 250, encoded=False),
     "the days on which entries wait": events.days_waiting,

@@ -43,7 +43,7 @@ from aggregator.store import Store, decisions
 from aggregator.store import events as stored
 from aggregator.store.corrections import corrections_of
 from aggregator.store.dialect import lock_grouping
-from aggregator.store.entries import awaits_grouping, count_pending, is_pending
+from aggregator.store.entries import are_pending, awaits_grouping, count_pending
 from aggregator.store.pairs import links_of, replace_links
 from aggregator.types import (
     ChangeKind,
@@ -186,7 +186,7 @@ class Clusterer:
         are formed afterwards, from what `decisions.to_regroup` gives.
         """
         with self._store.read() as db:
-            if not is_pending(db, MUCH):
+            if not are_pending(db, MUCH):
                 return
             waiting = count_pending(db)
         yield from self._make_ready()

@@ -285,7 +285,7 @@ def count_pending(db: Connection) -> int:
     return int(db.execute(select(func.count()).select_from(ENTRY).where(ENTRY.c.pending)).scalar_one())
 
 
-def is_pending(db: Connection, least: int) -> bool:
+def are_pending(db: Connection, least: int) -> bool:
     """Whether at least so many entries wait for the clusterer: cheaper to tell than how many, if few do."""
     # In the order of their index. PostgreSQL believes for a while that all still wait, and would read all.
     query = select(ENTRY.c.id).where(ENTRY.c.pending).order_by(ENTRY.c.id)
