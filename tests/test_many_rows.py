@@ -11,8 +11,9 @@ from sqlalchemy import insert, select, update
 from aggregator.store import Store, StoreError
 from aggregator.store.bulk import insert_many, update_many
 from aggregator.store.events import create_events
-from aggregator.store.tables import EVENT, TEASER
+from aggregator.store.tables import EVENT, SIGNATURE, TEASER
 from aggregator.types import TeaserKind
+from tests.pages import ENTRIES, bring
 
 AT = datetime(2026, 11, 20, 23, 30, tzinfo=timezone(timedelta(hours=-5)))
 TEXTS = (
@@ -89,6 +90,16 @@ def test_texts_of_any_kind_can_be_written_into_many_rows(store: Store) -> None:
         update_many(db, TEASER.c.position, (TEASER.c.text, TEASER.c.title), told)
     stored = [(row.text, row.title) for row in _stored(store)]
     assert stored == [(text, f"{text}{text}") for text in TEXTS]
+
+
+def test_bytes_can_be_written_into_many_rows(store: Store) -> None:
+    bring(store, ENTRIES)
+    with store.write() as db:
+        numbers = sorted(db.execute(select(SIGNATURE.c.entry_id)).scalars())
+        told = {number: bytes([0, 255, 92, 34, place]) for place, number in enumerate(numbers)}
+        update_many(db, SIGNATURE.c.entry_id, (SIGNATURE.c.title,), told.items())
+        found = db.execute(select(SIGNATURE.c.entry_id, SIGNATURE.c.title)).all()
+    assert {number: bytes(title) for number, title in found} == told
 
 
 @pytest.mark.postgresql("COPY goes past SQLAlchemy there")

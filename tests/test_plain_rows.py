@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import event, func, select, update
 
 from aggregator.cluster.links import each_once, links_from
 from aggregator.cluster.meaning import MEANING
@@ -161,6 +162,22 @@ def test_times_are_bound_as_those_of_other_queries(store: Store) -> None:
     with store.read() as db:
         query = select(ENTRY.c.id).where(ENTRY.c.published_at < datetime(2100, 1, 1, tzinfo=UTC))
         assert len(plain_rows(db, query)) == len(ENTRIES)
+
+
+@pytest.mark.postgresql("SQLite's driver knows one form")
+def test_rows_come_in_binary_and_those_of_other_queries_as_text(store: Store) -> None:
+    told = []
+
+    @event.listens_for(store.engine, "after_cursor_execute")
+    def note(*said: Any) -> None:
+        told.append(said[1].pgresult.fformat(0))
+
+    query = select(ENTRY.c.id)
+    with store.read() as db:
+        for _ in range(8):  # from the sixth time on as a prepared statement
+            plain_rows(db, query)
+            db.execute(query).all()
+    assert told == [1, 0] * 8
 
 
 @pytest.mark.postgresql("SQLite has no such limit")

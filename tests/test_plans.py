@@ -172,9 +172,12 @@ def test_what_feeds_hold_is_found_without_reading_all_that_one_of_them_holds(
 
 
 SOME = [EntryId(number) for number in range(1, 101)]
+SCATTERED = [EntryId(number) for number in range(1, 1_000, 10)]
 GROUPING: dict[str, Callable[[Connection], object]] = {
     "pairs": lambda db: pairs.links_of(db, SOME),
     "copies": lambda db: pairs.copies_of(db, SOME),
+    "pairs of entries far apart": lambda db: pairs.links_of(db, SCATTERED),
+    "copies of entries far apart": lambda db: pairs.copies_of(db, SCATTERED),
     "events": lambda db: events.events_of(db, SOME[:9]),
     "events that list one": lambda db: events.listing_events(db, SOME[:9]),
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Boolean, Column, Float, Integer
+from sqlalchemy import BigInteger, Boolean, Column, Float, Integer, String
 from sqlalchemy.engine import Connection
 
 from aggregator.store.dialect import UtcDateTime, driver_of
@@ -44,7 +44,9 @@ COPY_HEAD, COPY_TAIL = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"
 
 
 def insert_records(db: Connection, columns: Sequence[Column[Any]], records: NDArray[np.void]) -> None:
-    """As `insert_many`; `records` have a field of each column's name, BIGINT, DOUBLE PRECISION or BOOLEAN."""
+    """As `insert_many`, of BIGINT, DOUBLE PRECISION and BOOLEAN; `records` have a field of each column's name."""
+    if not len(records):
+        return
     names = [column.name for column in columns]
     if db.dialect.name == "sqlite":
         # Column by column: of whole records it takes several times as long.
@@ -52,7 +54,7 @@ def insert_records(db: Connection, columns: Sequence[Column[Any]], records: NDAr
         return
     # Each row is the number of its columns and, of each, the length in bytes and the value.
     lengths = [(f"length of {name}", ">i4") for name in names]
-    values = [(name, records.dtype[name].newbyteorder(">")) for name in names]
+    values = [(column.name, np.dtype(_kind(column))) for column in columns]
     of_each = [field for pair in zip(lengths, values, strict=True) for field in pair]
     told = np.empty(len(records), [("columns", ">i2"), *of_each])
     told["columns"] = len(names)
@@ -64,6 +66,15 @@ def insert_records(db: Connection, columns: Sequence[Column[Any]], records: NDAr
         cursor.copy(f"COPY {columns[0].table.name} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)") as copy,
     ):
         copy.write(COPY_HEAD + told.tobytes() + COPY_TAIL)
+
+
+def _kind(column: Column[Any]) -> str:
+    if isinstance(column.type, Boolean):
+        return "?"
+    if isinstance(column.type, Float):
+        return ">f8"
+    assert isinstance(column.type, BigInteger), "a column that COPY in binary is not told of"
+    return ">i8"
 
 
 def update_many(
@@ -88,11 +99,13 @@ def update_many(
     )
 
 
-def _array(column: Column[Any], values: Values) -> str:
-    """PostgreSQL's text of an array. A list costs the driver an object for each value."""
+def _array(column: Column[Any], values: Values) -> str | list[Any]:
+    """PostgreSQL's text of an array: a list costs the driver an object for each value."""
     if isinstance(column.type, Integer | Float | Boolean):
         return f"{{{json.dumps(values)[1:-1]}}}"
-    return f"{{{','.join(map(_quoted, values))}}}"
+    if isinstance(column.type, String | UtcDateTime):
+        return f"{{{','.join(map(_quoted, values))}}}"
+    return list(values)
 
 
 def _quoted(value: Any) -> str:

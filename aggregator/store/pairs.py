@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import ColumnElement, Select, bindparam, delete, select, union_all
+from sqlalchemy import Column, Select, bindparam, delete, select, union_all
 from sqlalchemy.engine import Connection
 
 from aggregator.cluster.links import LINK as LINK_TYPE
@@ -95,11 +95,15 @@ def _halves(columns: Select[Any], way: _Way) -> tuple[Select[Any], Select[Any]]:
     """Two queries for the pairs that one of NUMBERS is part of, which find each once."""
     # The first of a pair has the lower number: partitions for higher ones are not looked into.
     others = columns.where(~among(LINK.c.a, NUMBERS), LINK.c.a <= LAST)
+    return _named(columns, LINK.c.a, way), _named(others, LINK.c.b, way)
+
+
+def _named(query: Select[Any], column: Column[int], way: _Way) -> Select[Any]:
+    """The query for those pairs whose column is one of NUMBERS."""
     if way is _Way.LOOKED_UP:
-        return looked_up(columns, LINK.c.a, NUMBERS), looked_up(others, LINK.c.b, NUMBERS)
-    return columns.where(_is_named(LINK.c.a, way)), others.where(_is_named(LINK.c.b, way))
-
-
-def _is_named(column: ColumnElement[int], way: _Way) -> ColumnElement[bool]:
-    named = among(column, NUMBERS)
-    return named & column.between(FIRST, LAST) if way is _Way.IN_A_ROW else named
+        return looked_up(query, column, NUMBERS)
+    if way is _Way.AMONG:
+        return query.where(among(column, NUMBERS))
+    # PostgreSQL moves nothing across OFFSET: with a plan made for any numbers it would look up each.
+    within = query.where(column.between(FIRST, LAST)).offset(0).subquery()
+    return select(within).where(among(within.c[column.name], NUMBERS))
