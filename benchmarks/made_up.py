@@ -13,26 +13,28 @@ from datetime import UTC, datetime, timedelta
 
 from wordfreq import iter_wordlist, word_frequency
 
-START = datetime(2026, 11, 20, tzinfo=UTC)
+END = datetime(2026, 11, 23, tzinfo=UTC)
+"""A day that is past: what has a date in the future is given the day on which it came."""
 COMMON, KNOWN = 150, 40_000
 TOPICS, TOPIC_WORDS = 400, 40
 SIZES = ((1, 0.55), (2, 0.18), (3, 0.09), (5, 0.08), (8, 0.05), (15, 0.03), (40, 0.02))
 
 
 def stories(count: int, days: float, seed: int) -> Iterator[tuple[str, bytes]]:
-    """(event, line of JSON as for import) of `count` entries published over `days` days, in order of time."""
+    """(event, line of JSON as for import) of `count` entries published in the `days` days before END, in order."""
     numbers = random.Random(seed)
     words = [word for word, _ in zip(iter_wordlist("en"), range(KNOWN), strict=False) if word.isalpha()]
     common, telling = words[:COMMON], words[COMMON:]
     weights = [word_frequency(word, "en") ** 0.6 for word in telling]
     topics = [numbers.choices(telling, weights, k=TOPIC_WORDS) for _ in range(TOPICS)]
     made: list[tuple[datetime, str, bytes]] = []
+    start = END - timedelta(days=days)
     event = 0
     while len(made) < count:
         event += 1
         size = numbers.choices([size for size, _ in SIZES], [share for _, share in SIZES])[0]
         own = numbers.choices(telling, weights, k=9) + numbers.sample(numbers.choice(topics), 6)
-        begin = START + timedelta(days=numbers.random() * days)
+        begin = start + timedelta(days=numbers.random() * days)
         for _ in range(min(size, count - len(made))):
             at = begin + timedelta(hours=numbers.expovariate(1 / 6))
             outlet = numbers.randrange(2_000)

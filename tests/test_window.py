@@ -94,7 +94,7 @@ def test_the_nearest_are_the_same_found_part_by_part_and_all_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A survey remembers what is near at its end, many rows at a time; who settles alone does so at once."""
-    monkeypatch.setattr("aggregator.cluster.window.REMEMBERED", 50)
+    monkeypatch.setattr("aggregator.cluster.window.REMEMBERED", 7)
     settled, surveyed = Window(3), Window(3)
     for window in (settled, surveyed):
         rows = window.put(_news())
