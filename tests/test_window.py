@@ -108,6 +108,13 @@ def test_the_nearest_are_the_same_found_part_by_part_and_all_together(
     assert surveyed.near_in_common(*ends).tolist() == settled.near_in_common(*ends).tolist()
 
 
+def test_where_nothing_is_near_a_survey_finds_nothing() -> None:
+    window = Window(3)
+    rows = window.put(_news()[:1])
+    assert [len(met.a) for met in _outcome(survey(window, rows))] == [0]
+    assert not window.closeness(rows).any()
+
+
 def _outcome(steps: Generator[None, None, list[Met]]) -> list[Met]:
     while True:
         try:
