@@ -493,7 +493,7 @@ class Window:
         chosen[one] = chosen[other] = True
         everyone = np.flatnonzero(chosen)
         # All pairs are looked through for many rows at once, and those found for a part of these: all anew for
-        # each part of 400,000 rows took longer than finding the pairs.
+        # each part would take the square of their number.
         size = REMEMBERED * math.isqrt(1 + len(everyone) // REMEMBERED)
         for start in range(0, len(everyone), size):
             many = everyone[start : start + size]

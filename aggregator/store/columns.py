@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Float,
     Integer,
     LargeBinary,
+    Select,
     cast,
     func,
     literal_column,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeEngine
 
-from aggregator.store.dialect import Query, UtcDateTime, driver_rows, plain_rows
+from aggregator.store.dialect import EMPTY, Query, UtcDateTime, driver_rows, plain_rows
 
 NOTHING: ColumnElement[bytes] = literal_column("''::bytea")
 MICROSECONDS = 1e6
@@ -42,8 +43,7 @@ def whole_columns(db: Connection, query: Query) -> list[Any]:
         columns = zip(*rows, strict=True) if rows else [()] * len(kinds)
         return [_column(values, kind) for values, kind in zip(columns, kinds, strict=True)]
     part = query.subquery()
-    ((*joined,),) = plain_rows(db, select(*map(_joined, part.c)))
-    return [_taken_apart(value, column.type) for value, column in zip(joined, part.c, strict=True)]
+    return _whole(db, select(*map(_joined, part.c)), part.c)
 
 
 class Records:
@@ -63,12 +63,22 @@ class Records:
         """All rows, with these values of the query's parameters."""
         if db.dialect.name == "sqlite":
             return np.fromiter(driver_rows(db, self._query, values), self._kind)
-        ((*columns,),) = plain_rows(db, self._joined, values)
-        parts = [_taken_apart(told, column.type) for told, column in zip(columns, self._columns, strict=True)]
+        parts = _whole(db, self._joined, self._columns, values)
         found = np.empty(len(parts[0]), self._kind)
         for name, part in zip(self._kind.names or (), parts, strict=True):
             found[name] = part
         return found
+
+
+def _whole(
+    db: Connection,
+    joined: Select[Any],
+    columns: Iterable[ColumnElement[Any]],
+    values: Mapping[str, Any] = EMPTY,
+) -> list[Any]:
+    """The columns that one row holds as PostgreSQL put them together."""
+    ((*told,),) = plain_rows(db, joined, values)
+    return [_taken_apart(value, column.type) for value, column in zip(told, columns, strict=True)]
 
 
 def _column(values: Sequence[Any], kind: TypeEngine[Any]) -> Any:
